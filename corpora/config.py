@@ -1,0 +1,126 @@
+"""What determines a corpus: its sources and the rules documents must meet."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass, field
+from pathlib import PurePosixPath
+from typing import Literal
+
+from stage.errors import UsageError
+
+MARKUPS = ("auto", "plain", "aozora")
+DOCUMENTS = ("auto", "file", "line", "blank")
+NORMALIZATIONS = ("ja-v1", "none")
+
+
+@dataclass
+class SourceConfig:
+    """Where raw text comes from and how it is read."""
+
+    path: str
+    """A .txt, .jsonl, .json or .parquet file (plain or .gz .zst .bz2 .xz), a folder of such files,
+    hf:NAME[:CONFIG][@SPLIT] for a Hugging Face dataset (NAME on the hub or a local folder), or embedded:kougo."""
+    name: str = ""
+    """Name of the source in the documents; empty: made from the path."""
+    markup: Literal["auto", "plain", "aozora"] = "auto"
+    """Markup of the raw text: plain, aozora (Aozora Bunko: ruby, notes, header and footer are taken out), or auto:
+    decided for each document."""
+    documents: Literal["auto", "file", "line", "blank"] = "auto"
+    """What a document is in a .txt file: the file, each line, or what blank lines part (CC-100). auto: the file."""
+    normalization: Literal["ja-v1", "none"] = "ja-v1"
+    """Normalisation preset: ja-v1 for Japanese text, none to keep text (code, say) as it is."""
+    text_field: str = "text"
+    """Field of JSON, Parquet and Hugging Face records that holds the text."""
+    license: str = "unknown"
+    """Licence of the source; it travels through every manifest."""
+    attribution: str = ""
+    """Whom to credit for the source, where its licence asks for it."""
+
+    def __post_init__(self) -> None:
+        if not isinstance(self.path, str) or not self.path.strip():
+            raise UsageError("a source needs a path: a file, a folder, hf:NAME or embedded:kougo")
+        _check_choice("markup", self.markup, MARKUPS)
+        _check_choice("documents", self.documents, DOCUMENTS)
+        _check_choice("normalization", self.normalization, NORMALIZATIONS)
+        if not self.text_field:
+            raise UsageError(f"source {self.path}: text_field is empty; name the field that holds the text")
+        if "/" in self.name or self.name != self.name.strip():
+            raise UsageError(f"source name {self.name!r} must not contain / nor begin or end with a space")
+        if self.path.startswith("embedded:") and self.path != "embedded:kougo":
+            raise UsageError(f"{self.path}: the only embedded corpus is embedded:kougo")
+
+
+@dataclass
+class CorpusConfig:
+    """Sources, and what their documents must meet. Lengths are in characters (code points) after normalisation."""
+
+    sources: list[SourceConfig] = field(default_factory=list)
+    """The sources, in order. Of equal texts the first is kept."""
+    min_chars: int = 20
+    """Shortest document that is kept, in characters."""
+    max_chars: int = 0
+    """Longest document that is kept, in characters; 0: no limit."""
+    min_japanese: float = 0.2
+    """Smallest share of hiragana, katakana and kanji among letters (digits, punctuation, spaces are not letters).
+    Kanji count only where kana stand beside them, so Chinese text has a share of 0. 0: no such rule."""
+    deduplicate: bool = True
+    """Drop a document whose normalised text equals that of an earlier one."""
+    valid_share: float = 0.02
+    """Share of documents that is held out as the split "valid", chosen by a hash of the text."""
+    valid_min_documents: int = 20
+    """Smallest number of documents held out. With fewer than 50 documents in all, the last twentieth of each is
+    held out instead."""
+    limit: int = 0
+    """Read at most this many documents of each source; 0: all."""
+    seed: int = 0
+    """Chooses another set of held-out documents."""
+
+    def __post_init__(self) -> None:
+        if not self.sources:
+            raise UsageError("no source is given: name files, folders, hf:NAME or embedded:kougo")
+        for name in ("min_chars", "max_chars", "valid_min_documents", "limit", "seed"):
+            if getattr(self, name) < 0:
+                raise UsageError(f"{name} is {getattr(self, name)}; it must be 0 or more")
+        if self.max_chars and self.max_chars < self.min_chars:
+            raise UsageError(f"max_chars {self.max_chars} is smaller than min_chars {self.min_chars}")
+        if not 0 <= self.min_japanese <= 1:
+            raise UsageError(f"min_japanese is {self.min_japanese}; it is a share between 0 and 1")
+        if not 0 <= self.valid_share < 1:
+            raise UsageError(f"valid_share is {self.valid_share}; it is a share from 0 to below 1")
+        given = [source.name for source in self.sources if source.name]
+        for name in given:
+            if given.count(name) > 1:
+                raise UsageError(f"two sources are named {name}; give each its own name")
+
+
+def source_names(sources: list[SourceConfig]) -> list[str]:
+    """A unique name for each source: the given one, or one made from the path, numbered where two would be equal."""
+    taken = {source.name for source in sources if source.name}
+    names = []
+    for source in sources:
+        name = source.name
+        if not name:
+            base = _name_from_path(source.path)
+            name, number = base, 1
+            while name in taken:
+                number += 1
+                name = f"{base}-{number}"
+            taken.add(name)
+        names.append(name)
+    return names
+
+
+def _name_from_path(path: str) -> str:
+    if path.startswith("embedded:"):
+        return path.removeprefix("embedded:")
+    if path.startswith("hf:"):
+        path = path.removeprefix("hf:").split("@")[0]
+    name = PurePosixPath(path.replace("\\", "/").rstrip("/")).name
+    name = re.sub(r"(\.(txt|jsonl|json|parquet))?(\.(gz|zst|bz2|xz))?$", "", name, flags=re.IGNORECASE)
+    return re.sub(r"\s+", "-", name.strip()).replace(":", "-") or "source"
+
+
+def _check_choice(name: str, value: str, choices: tuple[str, ...]) -> None:
+    if value not in choices:
+        raise UsageError(f"{name} is {value!r}; it is one of {', '.join(choices)}")

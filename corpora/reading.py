@@ -1,0 +1,285 @@
+"""Raw documents from files: .txt, JSON Lines and Parquet, streamed."""
+
+from __future__ import annotations
+
+import io
+import json
+import math
+import re
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from functools import partial
+from itertools import chain
+from typing import Any
+
+from stage.errors import InputError, UsageError
+from stage.files import bare_suffix, open_stored, reading
+
+TEXT, RECORDS, PARQUET = (".txt",), (".jsonl", ".json"), (".parquet",)
+SUFFIXES = (*TEXT, *RECORDS, *PARQUET)
+"""What files may end with, before the suffix of a compression."""
+
+_META_CHARS = 1000
+# Single bytes to which cp932 gives a code point and Shift_JIS no meaning: 80 A0 FD FE FF
+_NO_SJIS = re.compile("[\x80\uf8f0-\uf8f3]")
+_HALF_KANA = re.compile("[\uff61-\uff9f]")
+# What cp932 decodes otherwise than JIS X 0208 says, and 青空文庫 and others mean: ～ － ∥
+_CP932_TO_JIS = str.maketrans({"\uff5e": "\u301c", "\uff0d": "\u2212", "\u2225": "\u2016"})
+_SIGNATURES = {
+    b"%PDF": "a PDF",
+    b"PK\x03\x04": "a ZIP archive",
+    b"\xff\xfe": "UTF-16 text",
+    b"\xfe\xff": "UTF-16 text",
+    b"PAR1": "Parquet",
+}
+
+
+@dataclass
+class RawDocument:
+    """A document as a source holds it."""
+
+    index: int
+    """Its place in the file, from 0."""
+    text: str
+    meta: dict[str, Any] = field(default_factory=dict)
+    """The other scalar fields of its record."""
+    key: str = ""
+    """A name of its own in the file, used instead of the index where there is one."""
+
+
+def read_file(path: str, *, documents: str = "auto", text_field: str = "text") -> Iterator[RawDocument]:
+    """The documents of a file in order, one record or block at a time; a .txt file that is one document is held whole.
+
+    Raises InputError with the place (byte offset, line or row group), UsageError when ``documents`` does not fit.
+    """
+    suffix = bare_suffix(path)
+    if suffix in TEXT:
+        texts = {"line": _lines, "blank": _blocks}.get(documents, _whole)(path)
+        for index, text in enumerate(texts):
+            yield RawDocument(index, text)
+        return
+    if documents != "auto":
+        raise UsageError(f"{path}: documents: {documents} applies to .txt files; a record of this file is a document")
+    if suffix in RECORDS:
+        yield from _read_json(path, text_field)
+    elif suffix in PARQUET:
+        yield from _read_parquet(path, text_field)
+    else:
+        raise InputError(
+            f"{path}: cannot tell what it is; files end with {' '.join(SUFFIXES)} (and .gz .zst .bz2 .xz after that)"
+        )
+
+
+def record_document(index: int, record: dict[str, Any], text_field: str, place: str) -> RawDocument:
+    """A document from a record; null is empty text. Raises InputError, beginning with ``place``, for no text."""
+    if text_field not in record:
+        names = ", ".join(map(str, list(record)[:20])) or "none"
+        raise InputError(f"{place}: no field {text_field!r}; the fields are {names}: choose one with text_field")
+    text = record[text_field]
+    if text is not None and not isinstance(text, str):
+        raise InputError(
+            f"{place}: field {text_field!r} holds {type(text).__name__}, not text: choose another with text_field"
+        )
+    return RawDocument(index, text or "", _scalars(record, text_field))
+
+
+def decode(data: bytes, path: str) -> str:
+    """UTF-8 (a BOM is dropped), else Shift_JIS as cp932. Raises InputError with the byte offset for anything else."""
+    _refuse_binary(data, path, 0)
+    try:
+        return data.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        offset = error.start + (3 if data.startswith(b"\xef\xbb\xbf") else 0)
+    try:
+        text = _decode_sjis(data)
+    except UnicodeDecodeError as error:
+        raise _undecodable(path, offset, error.start) from None
+    _refuse_euc(text, data, path)
+    return text.translate(_CP932_TO_JIS)
+
+
+def _decode_sjis(data: bytes) -> str:
+    text = data.decode("cp932")
+    if strange := _NO_SJIS.search(text):
+        at = len(text[: strange.start()].encode("cp932"))
+        raise UnicodeDecodeError("cp932", data, at, at + 1, "a byte without meaning in Shift_JIS")
+    return text
+
+
+def _refuse_euc(text: str, data: bytes, path: str) -> None:
+    """EUC-JP decodes as Shift_JIS to a salad of half-width kana."""
+    if len(_HALF_KANA.findall(text)) * 3 < len(text):
+        return
+    try:
+        data.decode("euc_jp")
+    except UnicodeDecodeError:
+        return
+    raise InputError(f"{path}: looks like EUC-JP: save it as UTF-8")
+
+
+def _whole(path: str) -> Iterator[str]:
+    with reading(path) as stream:
+        yield decode(stream.read(), path)
+
+
+def _lines(path: str) -> Iterator[str]:
+    for line in _decoded_lines(path):
+        if line.strip():
+            yield line
+
+
+def _blocks(path: str) -> Iterator[str]:
+    block: list[str] = []
+    for line in _decoded_lines(path):
+        if line.strip():
+            block.append(line)
+        elif block:
+            yield "\n".join(block)
+            block = []
+    if block:
+        yield "\n".join(block)
+
+
+def _decoded_lines(path: str) -> Iterator[str]:
+    """Lines without their ends; the encoding is found in a first pass, so that no more than a line is held."""
+    encoding = _find_encoding(path)
+    with reading(path) as stream:
+        text = io.TextIOWrapper(stream, encoding=encoding, newline=None)
+        for line in text:
+            line = line.rstrip("\n")
+            yield line.translate(_CP932_TO_JIS) if encoding == "cp932" else line
+        text.detach()
+
+
+def _find_encoding(path: str) -> str:
+    failed: list[int] = []
+    for encoding in ("utf-8", "cp932"):
+        offset = _undecodable_offset(path, encoding)
+        if offset is None:
+            return "utf-8-sig" if encoding == "utf-8" else encoding
+        failed.append(offset)
+    raise _undecodable(path, *failed)
+
+
+def _undecodable_offset(path: str, encoding: str) -> int | None:
+    """Offset of the first byte that is not in an encoding. Line by line, as both encodings keep line ends apart."""
+    offset = 0
+    with reading(path) as stream:
+        for line in stream:
+            _refuse_binary(line, path, offset)
+            try:
+                _decode_sjis(line) if encoding == "cp932" else line.decode(encoding)
+            except UnicodeDecodeError as error:
+                return offset + error.start
+            offset += len(line)
+    return None
+
+
+def _undecodable(path: str, utf8: int, sjis: int) -> InputError:
+    return InputError(f"{path}: neither UTF-8 (byte {utf8}) nor Shift_JIS (byte {sjis}): save it as UTF-8")
+
+
+def _refuse_binary(data: bytes, path: str, offset: int) -> None:
+    if offset == 0:
+        for signature, name in _SIGNATURES.items():
+            if data.startswith(signature):
+                raise InputError(f"{path}: is {name}, not UTF-8 or Shift_JIS text: convert it first")
+    if (at := data.find(b"\0")) >= 0:
+        raise InputError(f"{path}: is binary, not text (a zero byte at byte {offset + at})")
+    if (at := data.find(b"\x1b$")) >= 0:
+        raise InputError(f"{path}: looks like ISO-2022-JP (byte {offset + at}): save it as UTF-8")
+
+
+def _read_json(path: str, text_field: str) -> Iterator[RawDocument]:
+    with reading(path) as stream:
+        first = stream.readline().removeprefix(b"\xef\xbb\xbf")
+        if first.lstrip()[:1] == b"[":
+            yield from _read_array(first + stream.read(), path, text_field)
+            return
+        index = 0
+        for number, line in enumerate(chain([first], stream), start=1):
+            place = f"{path}: line {number}"
+            record = _parse(line, place)
+            if record is None:
+                continue
+            if not isinstance(record, dict):
+                raise InputError(f"{place}: holds {type(record).__name__}, not an object with named fields")
+            yield record_document(index, record, text_field, place)
+            index += 1
+
+
+def _read_array(data: bytes, path: str, text_field: str) -> Iterator[RawDocument]:
+    records = _parse(data, path)
+    for index, record in enumerate(records or []):
+        place = f"{path}: record {index + 1}"
+        if not isinstance(record, dict):
+            raise InputError(f"{place}: holds {type(record).__name__}, not an object with named fields")
+        yield record_document(index, record, text_field, place)
+
+
+def _parse(data: bytes, place: str) -> Any:
+    if b"\0" in data:
+        raise InputError(f"{place}: is binary, not JSON (a zero byte)")
+    try:
+        text = data.decode("utf-8")
+    except UnicodeDecodeError as error:
+        raise InputError(f"{place}: not UTF-8 (byte {error.start} of it): save the file as UTF-8") from None
+    if not text.strip():
+        return None
+    try:
+        return json.loads(text.strip())
+    except json.JSONDecodeError as error:
+        where = f"line {error.lineno} column {error.colno}" if error.lineno > 1 else f"column {error.colno}"
+        raise InputError(f"{place}: broken JSON at {where} ({error.msg}); one object per line is expected") from None
+    except RecursionError:
+        raise InputError(f"{place}: JSON nested too deep") from None
+
+
+def _read_parquet(path: str, text_field: str) -> Iterator[RawDocument]:
+    import pyarrow
+    import pyarrow.parquet
+
+    with open_stored(path) as stored, reading(path) as stream:
+        plain = stored.read(4) == b"PAR1"
+        # Parquet is read from its end, which a compressed stream does not let us: hold that one
+        source: Any = stored if plain else io.BytesIO(stream.read())
+        file = _guard(lambda: pyarrow.parquet.ParquetFile(source), f"{path}: is not a whole Parquet file")
+        columns = [
+            entry.name
+            for entry in file.schema_arrow
+            if entry.name == text_field or not pyarrow.types.is_nested(entry.type)
+        ]
+        if text_field not in columns:
+            record_document(0, dict.fromkeys(file.schema_arrow.names), text_field, path)
+        index = 0
+        for group in range(file.num_row_groups):
+            place = f"{path}: row group {group}"
+            batches = file.iter_batches(256, row_groups=[group], columns=columns, use_threads=False)
+            take = partial(next, batches, None)
+            while (batch := _guard(take, f"{place} is broken")) is not None:
+                for record in batch.to_pylist():
+                    yield record_document(index, record, text_field, place)
+                    index += 1
+
+
+def _guard(action: Callable[[], Any], message: str) -> Any:
+    import pyarrow
+
+    try:
+        return action()
+    except (pyarrow.ArrowException, OSError, UnicodeDecodeError) as error:
+        raise InputError(f"{message} ({(str(error).strip() or type(error).__name__).splitlines()[0]})") from None
+
+
+def _scalars(record: dict[str, Any], text_field: str) -> dict[str, Any]:
+    """Fields that are worth carrying along: short text, numbers and truth values; other single values as text."""
+    kept: dict[str, Any] = {}
+    for name, value in record.items():
+        if name == text_field or value is None or isinstance(value, list | dict | bytes):
+            continue
+        if isinstance(value, float) and not math.isfinite(value):
+            continue
+        plain = value if isinstance(value, str | int | float | bool) else str(value)
+        if not (isinstance(plain, str) and len(plain) > _META_CHARS):
+            kept[str(name)] = plain
+    return kept

@@ -1,0 +1,61 @@
+"""Counting documents, characters and bytes by split and source while tables go by."""
+
+from __future__ import annotations
+
+from collections import Counter, defaultdict
+from typing import Any
+
+import pyarrow
+import pyarrow.compute
+
+_UNITS = ("documents", "characters", "bytes")
+
+
+class Tally:
+    """Counts of a corpus."""
+
+    def __init__(self) -> None:
+        self._kept: dict[tuple[str, str], list[int]] = defaultdict(lambda: [0, 0, 0])
+        self._rejected: Counter[tuple[str, str]] = Counter()
+
+    def add_documents(self, table: pyarrow.Table) -> None:
+        """Count documents by source and split."""
+        table = table.select(["source", "split", "chars"]).append_column(
+            "bytes", pyarrow.compute.binary_length(table.column("text"))
+        )
+        grouped = table.group_by(["source", "split"]).aggregate(
+            [("chars", "count"), ("chars", "sum"), ("bytes", "sum")]
+        )
+        for row in grouped.to_pylist():
+            entry = self._kept[row["source"], row["split"]]
+            for place, name in enumerate(("chars_count", "chars_sum", "bytes_sum")):
+                entry[place] += int(row[name])
+
+    def add_rejected(self, table: pyarrow.Table) -> None:
+        """Count rejected documents by source and reason."""
+        for row in table.group_by(["source", "reason"]).aggregate([("chars", "count")]).to_pylist():
+            self._rejected[row["source"], row["reason"]] += int(row["chars_count"])
+
+    def counts(self, sources: list[str]) -> dict[str, Any]:
+        """Everything counted, in an order that does not depend on the order of counting."""
+        return {
+            **self._sum(),
+            "splits": {split: self._sum(split=split) for split in ("train", "valid")},
+            "sources": {name: self._sum(source=name) | {"rejected": self._reasons(name)} for name in sources},
+            "rejected": self._reasons(),
+        }
+
+    def _sum(self, source: str | None = None, split: str | None = None) -> dict[str, int]:
+        entries = [
+            entry
+            for (of_source, of_split), entry in self._kept.items()
+            if source in (None, of_source) and split in (None, of_split)
+        ]
+        return {unit: sum(entry[place] for entry in entries) for place, unit in enumerate(_UNITS)}
+
+    def _reasons(self, source: str | None = None) -> dict[str, int]:
+        reasons: Counter[str] = Counter()
+        for (of_source, reason), count in self._rejected.items():
+            if source in (None, of_source):
+                reasons[reason] += count
+        return dict(sorted(reasons.items(), key=lambda item: (-item[1], item[0])))

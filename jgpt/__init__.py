@@ -1,0 +1,29 @@
+"""jgpt: the language model. Public names are imported when first used, so that ``import jgpt`` loads no torch."""
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+from stage.version import VERSION as __version__
+
+if TYPE_CHECKING:
+    from jgpt.data.shards import write_shards as write_shards
+    from jgpt.generation.generate import generate as generate
+    from jgpt.model.folder import load_model as load_model
+    from jgpt.model.gpt import GPT as GPT
+    from jgpt.training.pretrain import pretrain as pretrain
+
+_PUBLIC = {
+    "GPT": "jgpt.model.gpt",
+    "generate": "jgpt.generation.generate",
+    "load_model": "jgpt.model.folder",
+    "pretrain": "jgpt.training.pretrain",
+    "write_shards": "jgpt.data.shards",
+}
+
+__all__ = ["GPT", "__version__", "generate", "load_model", "pretrain", "write_shards"]
+
+
+def __getattr__(name: str) -> Any:
+    if name in _PUBLIC:
+        return getattr(import_module(_PUBLIC[name]), name)
+    raise AttributeError(f"module 'jgpt' has no attribute {name!r}")

@@ -1,0 +1,251 @@
+"""Configurations of the language model and its training. Standard library only: ``--help`` must not load torch."""
+
+from dataclasses import dataclass, field, fields, replace
+from typing import Any, Literal
+
+from stage.errors import UsageError
+
+Architecture = Literal["default", "gpt2"]
+
+
+@dataclass
+class ShardConfig:
+    """How documents become token files."""
+
+    limit: int = 0
+    """Read at most so many documents of each documents file; 0 reads all."""
+
+    def __post_init__(self) -> None:
+        if self.limit < 0:
+            raise UsageError(f"--limit {self.limit} must be 0 (all) or more")
+
+
+@dataclass
+class ModelConfig:
+    """The shape of a GPT. Only ``depth`` need be given; fields left at 0 are derived from it."""
+
+    architecture: Architecture = "default"
+    """default: rotary positions, RMSNorm, QK-norm, squared ReLU, untied head. gpt2: learned positions, LayerNorm, GELU."""
+
+    depth: int = 4
+    """Number of transformer blocks, the one dial for the size of the model."""
+
+    width: int = 0
+    """Channels of the residual stream; 0: 64 times depth, at least 128."""
+
+    heads: int = 0
+    """Attention heads; 0: one for each 64 channels."""
+
+    context_length: int = 256
+    """Most tokens that the model sees at once."""
+
+    vocab_size: int = 0
+    """Number of pieces; 0: that of the tokenizer."""
+
+    dropout: float = 0.0
+    """Probability with which activations are dropped in training; helps where a small text is read many times."""
+
+    tie_embeddings: bool = False
+    """Whether the output head shares its weights with the token embedding (the classic GPT-2 does)."""
+
+    bias: bool = False
+    """Whether linear layers and LayerNorms have biases (gpt2 only)."""
+
+    rope_theta: float = 10000.0
+    """Base of the rotary frequencies (default architecture only)."""
+
+    normalization: str = ""
+    """Preset by which prompts are normalised; empty: that of the training text."""
+
+    def __post_init__(self) -> None:
+        if self.architecture not in ("default", "gpt2"):
+            raise UsageError(f"--model.architecture {self.architecture}: known are default and gpt2")
+        for name in ("depth", "context_length"):
+            if getattr(self, name) < 1:
+                raise UsageError(f"--model.{name} {getattr(self, name)} must be at least 1")
+        for name in ("width", "heads", "vocab_size"):
+            if getattr(self, name) < 0:
+                raise UsageError(f"--model.{name} {getattr(self, name)} must be 0 (derived) or more")
+        if not 0 <= self.dropout < 1:
+            raise UsageError(f"--model.dropout {self.dropout} lies outside 0 to 1")
+        if self.bias and self.architecture != "gpt2":
+            raise UsageError("--model.bias belongs to --model.architecture gpt2; the default architecture has no biases")
+
+    def derived(self, vocab_size: int, normalization: str = "none") -> "ModelConfig":
+        """The same with every field that was left open filled in: from the depth, and from the shards.
+
+        Raises UsageError where the fields contradict one another.
+        """
+        if self.vocab_size and self.vocab_size < vocab_size:
+            raise UsageError(f"--model.vocab_size {self.vocab_size} is less than the tokenizer's {vocab_size}")
+        width = self.width or max(128, 64 * self.depth)
+        heads = self.heads or max(1, width // 64)
+        if width % heads:
+            raise UsageError(f"--model.width {width} is not a multiple of --model.heads {heads}")
+        if (width // heads) % 2 and self.architecture == "default":
+            raise UsageError(f"--model.width {width} over --model.heads {heads} is odd; rotary positions need an even head size")
+        return replace(
+            self,
+            width=width,
+            heads=heads,
+            vocab_size=self.vocab_size or vocab_size,
+            normalization=self.normalization or normalization,
+        )
+
+    @property
+    def parameters(self) -> int:
+        """Number of weights of a derived configuration."""
+        embedding = self.vocab_size * self.width
+        matrices = 12 * self.width**2 * self.depth
+        total = embedding * (1 if self.tie_embeddings else 2) + matrices
+        if self.architecture == "gpt2":
+            norms = (2 * self.depth + 1) * self.width
+            total += self.context_length * self.width + norms * (2 if self.bias else 1)
+            total += 9 * self.width * self.depth if self.bias else 0
+        return total
+
+    @classmethod
+    def from_record(cls, record: dict[str, Any]) -> "ModelConfig":
+        """From the dictionary in a ``config.json``; raises UsageError for a field that this version does not know."""
+        known = {entry.name for entry in fields(cls)}
+        unknown = sorted(record.keys() - known)
+        if unknown:
+            raise UsageError(f"the model's configuration has fields that this jgpt does not know: {', '.join(unknown)}")
+        return cls(**record)
+
+
+@dataclass
+class TrainConfig:
+    """How a model is trained. Fields left at 0 are derived from the model, the data and the time there is."""
+
+    steps: int = 0
+    """Optimiser steps; 0: as many as --train.minutes allow, or --train.epochs need."""
+
+    minutes: float = 0.0
+    """Time for the training steps: the speed is measured first and the schedule fitted to it; 0: no limit."""
+
+    epochs: float = 0.0
+    """Passes over the training tokens; 0: 4 when neither steps nor minutes are given. With minutes: the most."""
+
+    batch_tokens: int = 0
+    """Tokens a step; 0: derived from the width (4096 up to 256, doubling with each doubling of the width)."""
+
+    micro_batch: int = 0
+    """Sequences that go through the model at once, the rest by gradient accumulation; 0: as many as make 8192 tokens."""
+
+    learning_rate: float = 0.0
+    """Peak learning rate of the matrices; 0: derived from the width (0.003 at 256)."""
+
+    embedding_rate: float = 0.0
+    """Peak learning rate of the embedding; 0: derived (10 times learning_rate; the same with gpt2)."""
+
+    head_rate: float = 0.0
+    """Peak learning rate of an untied head; 0: derived (twice learning_rate; the same with gpt2)."""
+
+    warmup_share: float = 0.02
+    """Share of the steps in which the learning rate rises to its peak."""
+
+    decay_share: float = 0.7
+    """Share of the steps, at the end, in which it falls linearly; between the two it is constant."""
+
+    final_rate_share: float = 0.05
+    """What is left of the peak at the last step."""
+
+    weight_decay: float = 0.1
+    """Decoupled weight decay of the matrices (Loshchilov and Hutter 2019)."""
+
+    beta1: float = 0.9
+    """Decay of AdamW's mean of the gradient."""
+
+    beta2: float = 0.95
+    """Decay of AdamW's mean of the squared gradient."""
+
+    gradient_clip: float = 1.0
+    """Largest norm of the gradient; 0: no clipping."""
+
+    valid_every: int = 0
+    """Steps between measurements on the valid split; 0: about twenty in a run."""
+
+    valid_tokens: int = 65536
+    """Tokens of the valid split that these measurements read."""
+
+    checkpoint_every: int = 0
+    """Steps between checkpoints; 0: about ten in a run, and at the end."""
+
+    keep_checkpoints: int = 2
+    """Checkpoints that are kept besides the best one."""
+
+    def __post_init__(self) -> None:
+        for entry in fields(self):
+            value = getattr(self, entry.name)
+            if value < 0:
+                raise UsageError(f"--train.{entry.name} {value} must not be negative")
+        for name in ("warmup_share", "decay_share", "final_rate_share"):
+            if getattr(self, name) > 1:
+                raise UsageError(f"--train.{name} {getattr(self, name)} must be at most 1")
+        if self.warmup_share + self.decay_share > 1:
+            raise UsageError("--train.warmup_share and --train.decay_share add up to more than 1")
+        for name in ("beta1", "beta2"):
+            if getattr(self, name) >= 1:
+                raise UsageError(f"--train.{name} {getattr(self, name)} must be below 1")
+        if self.keep_checkpoints < 1:
+            raise UsageError("--train.keep_checkpoints must be at least 1: a run resumes from the last one")
+        if self.steps and self.minutes:
+            raise UsageError("give --train.steps or --train.minutes, not both")
+
+
+@dataclass
+class PretrainConfig:
+    """Everything that determines a pretrained model, but for the shards."""
+
+    model: ModelConfig = field(default_factory=ModelConfig)
+    """The model."""
+
+    train: TrainConfig = field(default_factory=TrainConfig)
+    """Its training."""
+
+    seed: int = 0
+    """Initial weights, order of the samples and dropout follow from it."""
+
+    dtype: Literal["auto", "float32", "bfloat16"] = "auto"
+    """Precision of matrix products; weights and optimiser stay in float32. auto: bfloat16 where it is faster here."""
+
+
+@dataclass
+class GenerateConfig:
+    """How text is drawn from a model."""
+
+    max_tokens: int = 128
+    """Most tokens to generate; generation also ends at </s>."""
+
+    temperature: float = 0.8
+    """Divides the logits: below 1 likelier pieces are preferred, 0 takes the likeliest one."""
+
+    top_k: int = 0
+    """Draw only from so many of the likeliest pieces; 0: from all."""
+
+    top_p: float = 0.95
+    """Draw only from the likeliest pieces that together have this probability (Holtzman et al. 2020); 1: from all."""
+
+    repetition_penalty: float = 1.0
+    """Divides (or multiplies, where negative) the logits of pieces that occurred already (Keskar et al. 2019); 1: none."""
+
+    seed: int = 0
+    """The same seed gives the same text."""
+
+    stop: list[str] = field(default_factory=list)
+    """Strings that end the generation; they are not given out."""
+
+    def __post_init__(self) -> None:
+        if self.max_tokens < 0:
+            raise UsageError(f"--max_tokens {self.max_tokens} must not be negative")
+        if not 0 <= self.temperature < float("inf"):
+            raise UsageError(f"--temperature {self.temperature} must be 0 (the likeliest piece) or more")
+        if self.top_k < 0:
+            raise UsageError(f"--top_k {self.top_k} must be 0 (all) or more")
+        if not 0 < self.top_p <= 1:
+            raise UsageError(f"--top_p {self.top_p} must lie above 0 and at most at 1")
+        if not 0 < self.repetition_penalty < float("inf"):
+            raise UsageError(f"--repetition_penalty {self.repetition_penalty} must be above 0; 1 changes nothing")
+        if any(not text for text in self.stop):
+            raise UsageError("--stop: an empty string stops nothing")

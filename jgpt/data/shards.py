@@ -1,0 +1,249 @@
+"""Token shards: documents as ids in one-dimensional ``.npy`` files that are read without loading them.
+
+Beside ``train-00000.npy`` (uint16, or uint32 for vocabularies over 65,536) lies ``train-00000.documents.npy`` with the
+int64 start of each document, which points at its ``<s>``. Every document is ``<s>`` ids ``</s>``.
+"""
+
+import shutil
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any, BinaryIO
+
+import numpy as np
+import numpy.typing as npt
+from numpy.lib import format as npy
+
+from corpora.documents import document_files, iterate_file
+from jgpt.config import ShardConfig
+from stage.errors import ArtifactError, InputError
+from stage.files import sha256_file
+from stage.folder import Made, write_folder
+from stage.manifest import Manifest, artifact_input, check_outputs, read_manifest
+from stage.parallel import run_over
+from tokenizer.japanese import FILES, MODEL_NAME, JapaneseTokenizer
+
+SPLITS = ("train", "valid")
+_BATCH_CHARACTERS = 1 << 20
+
+TokenArray = npt.NDArray[np.uint16] | npt.NDArray[np.uint32]
+
+
+def write_shards(
+    corpus: Path | str,
+    tokenizer: Path | str,
+    out: Path | str,
+    config: ShardConfig | None = None,
+    *,
+    workers: int = 0,
+    overwrite: bool = False,
+    quiet: bool = False,
+) -> Manifest:
+    """Encode a documents folder into token shards: a train and a valid file for each documents file, in all cores.
+
+    Memory does not depend on the size of the corpus. Raises ArtifactError for folders that are not what they should be,
+    InputError for a corpus without training documents.
+    """
+    config = config or ShardConfig()
+    inputs = [artifact_input("corpus", corpus, "corpus"), artifact_input("tokenizer", tokenizer, "tokenizer")]
+    source = read_manifest(corpus, "corpus")
+    vocab_size = JapaneseTokenizer(tokenizer).vocab_size
+
+    def make(folder: Path) -> Made:
+        tasks = [
+            _Task(file, Path(tokenizer), folder, number, config.limit) for number, file in enumerate(document_files(corpus))
+        ]
+        counts = {f"{split}_{name}": 0 for split in SPLITS for name in ("documents", "tokens", "characters")}
+        for written in run_over(_encode_file, tasks, workers=workers, description="shard", quiet=quiet):
+            for name, count in written.items():
+                counts[name] += count
+        if not counts["train_tokens"]:
+            raise InputError(f"{corpus}: holds no training documents")
+        for name in FILES:
+            shutil.copyfile(Path(tokenizer) / name, folder / name)
+        characters = counts["train_characters"] + counts["valid_characters"]
+        tokens = counts["train_tokens"] + counts["valid_tokens"]
+        return Made(
+            counts
+            | {
+                "vocab_size": vocab_size,
+                "dtype": token_dtype(vocab_size).name,
+                "characters_per_token": round(characters / tokens, 4),
+                "normalization": prompt_preset(source.parameters),
+                "tokenizer_sha256": sha256_file(str(folder / MODEL_NAME)),
+            },
+            source.licenses,
+        )
+
+    characters = source.counts.get("characters", 0)
+    return write_folder(
+        out,
+        stage="shard",
+        parameters=asdict(config),
+        inputs=inputs,
+        make=make,
+        overwrite=overwrite,
+        # at worst one token a character
+        need_bytes=int(characters if isinstance(characters, int) else 0) * token_dtype(vocab_size).itemsize,
+    )
+
+
+def token_dtype(vocab_size: int) -> np.dtype[np.uint16] | np.dtype[np.uint32]:
+    """uint16 where it holds every id, else uint32."""
+    return np.dtype(np.uint16) if vocab_size <= 1 << 16 else np.dtype(np.uint32)
+
+
+def prompt_preset(corpus_parameters: dict[str, Any]) -> str:
+    """The preset for prompts to a model of this corpus: that of its normalised sources; ``none`` where there are none."""
+    presets = sorted(name for name in corpus_parameters.get("normalization", {}) if name != "none")
+    return presets[0] if presets else "none"
+
+
+class TokenStream:
+    """The tokens of a split, over all its files, as one sequence; slices read only what they cover."""
+
+    def __init__(self, files: list[Path]) -> None:
+        self.files = files
+        self._arrays = [_open(file) for file in files]
+        self._ends = np.cumsum([len(array) for array in self._arrays], dtype=np.int64)
+
+    def __len__(self) -> int:
+        return int(self._ends[-1]) if self.files else 0
+
+    def __getitem__(self, span: slice) -> TokenArray:
+        """Tokens [start, stop) as an array of the files' dtype."""
+        start, stop, step = span.indices(len(self))
+        assert step == 1, "a token stream is read in order"
+        parts = []
+        first = int(np.searchsorted(self._ends, start, side="right"))
+        for index in range(first, len(self._arrays)):
+            begin = int(self._ends[index - 1]) if index else 0
+            if begin >= stop:
+                break
+            parts.append(self._arrays[index][max(start - begin, 0) : stop - begin])
+        if not parts:
+            return np.empty(0, dtype=self._arrays[0].dtype if self._arrays else np.uint16)
+        return parts[0] if len(parts) == 1 else np.concatenate(parts)
+
+    @cached_property
+    def document_starts(self) -> npt.NDArray[np.int64]:
+        """Where each document begins in the stream."""
+        parts = []
+        for index, file in enumerate(self.files):
+            begin = int(self._ends[index - 1]) if index else 0
+            parts.append(_open(file.with_suffix(".documents.npy")) + begin)
+        return np.concatenate(parts) if parts else np.empty(0, dtype=np.int64)
+
+
+class ShardSet:
+    """A shards folder, opened."""
+
+    def __init__(self, folder: Path | str) -> None:
+        self.folder = Path(folder)
+        self.manifest = read_manifest(folder, "shard")
+        check_outputs(folder, self.manifest)
+        self.tokenizer_sha256 = str(self.manifest.counts["tokenizer_sha256"])
+        self.vocab_size = int(self.manifest.counts["vocab_size"])
+        self.normalization = str(self.manifest.counts["normalization"])
+
+    def split(self, name: str) -> TokenStream:
+        """The tokens of ``train`` or ``valid``; empty when the split has none."""
+        return TokenStream(sorted(file for file in self.folder.glob(f"{name}-*.npy") if not file.name.endswith(".documents.npy")))
+
+    def documents(self, split: str) -> Iterator[TokenArray]:
+        """Each document's ids, with ``<s>`` and ``</s>``."""
+        stream = self.split(split)
+        ends = np.append(stream.document_starts, len(stream))
+        for start, stop in zip(ends[:-1], ends[1:], strict=True):
+            yield stream[int(start) : int(stop)]
+
+
+@dataclass(frozen=True)
+class _Task:
+    documents: Path
+    tokenizer: Path
+    folder: Path
+    number: int
+    limit: int
+
+
+def _encode_file(task: _Task) -> dict[str, int]:
+    tokenizer = JapaneseTokenizer(task.tokenizer)
+    dtype = token_dtype(tokenizer.vocab_size)
+    writers = {split: _ShardWriter(task.folder / f"{split}-{task.number:05d}.npy", dtype) for split in SPLITS}
+    texts: dict[str, list[str]] = {split: [] for split in SPLITS}
+    waiting = 0
+
+    def encode() -> None:
+        for split, batch in texts.items():
+            for ids in tokenizer.encode_batch(batch):
+                writers[split].add(ids)
+            batch.clear()
+
+    for number, row in enumerate(iterate_file(task.documents, ("text", "split"))):
+        if task.limit and number >= task.limit:
+            break
+        if row["split"] not in texts:
+            raise ArtifactError(f"{task.documents}: row {number} has split {row['split']!r}; train and valid are known")
+        texts[row["split"]].append(row["text"])
+        writers[row["split"]].characters += len(row["text"])
+        waiting += len(row["text"])
+        if waiting >= _BATCH_CHARACTERS:
+            encode()
+            waiting = 0
+    encode()
+    counts = {}
+    for split, writer in writers.items():
+        writer.close()
+        counts[f"{split}_documents"] = len(writer.starts)
+        counts[f"{split}_tokens"] = writer.tokens
+        counts[f"{split}_characters"] = writer.characters
+    return counts
+
+
+class _ShardWriter:
+    """Writes a ``.npy`` file of unknown length: NumPy's header leaves room for the final count, which is filled in last."""
+
+    def __init__(self, file: Path, dtype: np.dtype[np.uint16] | np.dtype[np.uint32]) -> None:
+        self.file = file
+        self.dtype = dtype
+        self.starts: list[int] = []
+        self.tokens = 0
+        self.characters = 0
+        self._stream: BinaryIO | None = None
+
+    def add(self, ids: list[int]) -> None:
+        if self._stream is None:
+            self._stream = self.file.open("wb")
+            self._header()
+        document = np.empty(len(ids) + 2, dtype=self.dtype)
+        document[0] = JapaneseTokenizer.bos_id
+        document[1:-1] = ids
+        document[-1] = JapaneseTokenizer.eos_id
+        self.starts.append(self.tokens)
+        self.tokens += len(document)
+        self._stream.write(document.tobytes())
+
+    def close(self) -> None:
+        if self._stream is None:
+            return  # a split without documents in this file has no shard
+        before = self._stream.tell()
+        self._stream.seek(0)
+        self._header()
+        assert self._stream.tell() + self.tokens * self.dtype.itemsize == before, "the header must keep its length"
+        self._stream.close()
+        np.save(self.file.with_suffix(".documents.npy"), np.array(self.starts, dtype=np.int64))
+
+    def _header(self) -> None:
+        assert self._stream is not None
+        header = {"descr": npy.dtype_to_descr(self.dtype), "fortran_order": False, "shape": (self.tokens,)}
+        npy.write_array_header_1_0(self._stream, header)
+
+
+def _open(file: Path) -> npt.NDArray[np.uint16]:
+    try:
+        array: npt.NDArray[np.uint16] = np.load(file, mmap_mode="r", allow_pickle=False)
+        return array
+    except (OSError, ValueError, EOFError):
+        raise ArtifactError(f"{file}: is not a whole token file; write the shards anew with --overwrite") from None

@@ -1,0 +1,36 @@
+"""Keys and values of tokens already seen, so that each new token costs one step and not the whole text again."""
+
+import torch
+from torch import Tensor
+
+from jgpt.config import ModelConfig
+
+
+class LayerCache:
+    """Keys and values of one block, in memory laid out once for a whole context."""
+
+    def __init__(self, config: ModelConfig, batch: int, device: torch.device, dtype: torch.dtype) -> None:
+        shape = (batch, config.heads, config.context_length, config.width // config.heads)  # [B, H, context, D]
+        self.keys = torch.empty(shape, device=device, dtype=dtype)
+        self.values = torch.empty(shape, device=device, dtype=dtype)
+        self.length = 0
+
+    def append(self, key: Tensor, value: Tensor) -> tuple[Tensor, Tensor]:
+        """Add those of new tokens [B, H, T, D]; returns all of them [B, H, S, D], in the dtype of the new ones."""
+        end = self.length + key.size(2)
+        self.keys[:, :, self.length : end] = key
+        self.values[:, :, self.length : end] = value
+        self.length = end
+        return self.keys[:, :, :end].to(key.dtype), self.values[:, :, :end].to(value.dtype)
+
+
+class Cache:
+    """One ``LayerCache`` a block."""
+
+    def __init__(self, config: ModelConfig, batch: int, device: torch.device, dtype: torch.dtype = torch.float32) -> None:
+        self.layers = [LayerCache(config, batch, device, dtype) for _ in range(config.depth)]
+
+    @property
+    def length(self) -> int:
+        """Tokens that are held."""
+        return self.layers[0].length

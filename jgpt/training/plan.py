@@ -1,0 +1,123 @@
+"""From one dial to a whole plan: everything that was left at 0, derived from the model, the data and the time there is."""
+
+import json
+import logging
+import math
+from dataclasses import asdict, dataclass, fields, replace
+from pathlib import Path
+
+from jgpt.config import ModelConfig, TrainConfig
+from stage.errors import ArtifactError
+from stage.manifest import write_json
+
+log = logging.getLogger(__name__)
+NAME = "plan.json"
+
+
+@dataclass
+class Plan:
+    """What a run does: fixed before its first step, written to ``plan.json``, obeyed when it goes on."""
+
+    steps: int
+    batch: int
+    """Sequences an optimiser step."""
+    micro_batch: int
+    """Sequences that go through the model at once; divides ``batch``."""
+    dtype: str
+    threads: int
+    valid_every: int
+    checkpoint_every: int
+    log_every: int
+    seconds_per_step: float
+    """As measured before the first step; 0 where nothing was measured."""
+
+    @property
+    def accumulation(self) -> int:
+        """Micro-batches an optimiser step."""
+        return self.batch // self.micro_batch
+
+    def write(self, folder: Path) -> None:
+        """Write ``plan.json``."""
+        write_json(folder / NAME, asdict(self))
+
+    @classmethod
+    def read(cls, folder: Path) -> "Plan | None":
+        """The plan of a run that began earlier, None when there is none."""
+        file = folder / NAME
+        if not file.is_file():
+            return None
+        try:
+            record = json.loads(file.read_text("utf-8"))
+            return cls(**{entry.name: record[entry.name] for entry in fields(cls)})
+        except (ValueError, KeyError, TypeError):
+            raise ArtifactError(f"{file}: is not a plan that this jgpt wrote; begin anew with --overwrite") from None
+
+
+def derive_training(train: TrainConfig, model: ModelConfig) -> TrainConfig:
+    """Fill in batch and learning rates for a derived model.
+
+    Larger models take larger batches and lower rates: the rate of the matrices falls with the square root of the width.
+    The embedding learns faster than the matrices because each of its rows is met rarely.
+    """
+    classic = model.architecture == "gpt2"
+    wider = max(model.width / 256, 1.0)
+    rate = train.learning_rate or (1e-3 if classic else 3e-3) / math.sqrt(wider)
+    return replace(
+        train,
+        batch_tokens=train.batch_tokens or 4096 * 2 ** round(math.log2(wider)),
+        learning_rate=rate,
+        embedding_rate=train.embedding_rate or (rate if classic else 10 * rate),
+        head_rate=train.head_rate or (rate if classic else 2 * rate),
+        epochs=train.epochs or (0.0 if train.steps or train.minutes else 4.0),
+    )
+
+
+def batch_shape(train: TrainConfig, context_length: int) -> tuple[int, int]:
+    """Sequences a step and at once, for a derived training configuration."""
+    batch = max(1, round(train.batch_tokens / context_length))
+    micro = min(train.micro_batch or max(1, 8192 // context_length), batch)
+    while batch % micro:
+        micro -= 1
+    return batch, micro
+
+
+def number_of_steps(train: TrainConfig, windows: int, batch: int, seconds_per_step: float) -> int:
+    """Optimiser steps for a derived training configuration over ``windows`` samples an epoch."""
+    if train.steps:
+        return train.steps
+    limits = []
+    if train.epochs:
+        limits.append(train.epochs * windows / batch)
+    if train.minutes:
+        limits.append(train.minutes * 60 / seconds_per_step)
+    return max(1, int(min(limits)))
+
+
+def every(asked: int, steps: int, times: int) -> int:
+    """Steps between two events that should happen about ``times`` times in a run."""
+    return asked or max(1, steps // times)
+
+
+def memory_bytes(model: ModelConfig, micro_batch: int) -> int:
+    """Rough memory of a training step: weights, gradients, AdamW's two means, activations and logits, in float32."""
+    tokens = micro_batch * model.context_length
+    activations = tokens * model.depth * model.width * 34
+    logits = tokens * model.vocab_size * 3
+    return 4 * (4 * model.parameters + activations + logits)
+
+
+def describe(model: ModelConfig, train: TrainConfig, plan: Plan, windows: int, device: str) -> list[str]:
+    """The plan in words, a line a part."""
+    tokens = plan.steps * plan.batch * model.context_length
+    lines = [
+        f"model: {model.architecture}, {model.depth} blocks, {model.width} wide, {model.heads} heads, context "
+        f"{model.context_length}, {model.vocab_size} pieces: {model.parameters / 1e6:.1f}M parameters",
+        f"training: {plan.steps} steps of {plan.batch} x {model.context_length} tokens (micro-batches of {plan.micro_batch}): "
+        f"{tokens / 1e6:.1f}M tokens, {plan.steps * plan.batch / windows:.1f} epochs",
+        f"learning rates: matrices {train.learning_rate:.2g}, embedding {train.embedding_rate:.2g}, head {train.head_rate:.2g}; "
+        f"dropout {model.dropout:g}, weight decay {train.weight_decay:g}",
+        f"machine: {device}, {plan.dtype}, {plan.threads} threads, about {memory_bytes(model, plan.micro_batch) / 1e9:.1f} GB of memory",
+    ]
+    if plan.seconds_per_step:
+        lines.append(f"time: about {plan.steps * plan.seconds_per_step / 60:.1f} minutes at {plan.seconds_per_step:.3f} s a step")
+    return lines

@@ -1,0 +1,448 @@
+"""Pretraining: shards to a model, in steps that can be stopped at any point and gone on with exactly."""
+
+import json
+import logging
+import math
+import signal
+import threading
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import asdict
+from pathlib import Path
+from types import FrameType
+from typing import Any
+
+import torch
+from torch import nn
+
+from jgpt.config import ModelConfig, PretrainConfig, TrainConfig
+from jgpt.data.loader import Loader
+from jgpt.data.shards import ShardSet, TokenStream
+from jgpt.device import autocast, choose_device, choose_dtype, keep_freed_memory
+from jgpt.model.folder import save_model
+from jgpt.model.gpt import GPT
+from jgpt.training.checkpoint import (
+    TrainingState,
+    checkpoint_name,
+    keep_last,
+    last_checkpoint,
+    load_checkpoint,
+    save_checkpoint,
+)
+from jgpt.training.optimizer import make_optimizer
+from jgpt.training.plan import Plan, batch_shape, derive_training, describe, every, memory_bytes, number_of_steps
+from jgpt.training.schedule import learning_rate_factor
+from stage.errors import ArtifactError, InputError, JgptError, UsageError
+from stage.folder import Made, difference, finish_run, read_run, run_folder
+from stage.manifest import Input, Manifest, artifact_input
+from stage.progress import progress
+
+log = logging.getLogger(__name__)
+METRICS = "metrics.jsonl"
+
+
+class Interrupted(JgptError):
+    """Training was stopped by the user (Ctrl-C or SIGTERM) after a checkpoint."""
+
+
+def pretrain(
+    shards: Path | str | None,
+    out: Path | str,
+    config: PretrainConfig | None = None,
+    *,
+    resume: bool = False,
+    device: str = "auto",
+    threads: int = 0,
+    overwrite: bool = False,
+    quiet: bool = False,
+) -> Manifest:
+    """Train a GPT on token shards in the folder ``out``.
+
+    An unfinished run with the same shards and configuration goes on from its last checkpoint; with ``resume`` shards and
+    configuration are taken from the folder (``config`` must then be None or the same).
+
+    Raises Interrupted after Ctrl-C (a checkpoint is written first); JgptError when the loss is no longer finite; InputError
+    for shards shorter than a context; ArtifactError for folders that are not what they should be.
+    """
+    out = Path(out)
+    if resume:
+        shards, config = _recorded(out, shards, config)
+    if shards is None:
+        raise UsageError("give the token shards to train on (--shards DIR)")
+    config = config or PretrainConfig()
+    shard_set = ShardSet(shards)
+    model_config = config.model.derived(shard_set.vocab_size, shard_set.normalization)
+    train = derive_training(config.train, model_config)
+    inputs = [artifact_input("shards", shards, "shard")]
+    parameters = asdict(config)
+    need_bytes = model_config.parameters * 4 * (1 + 3 * (train.keep_checkpoints + 2))
+    with run_folder(
+        out, stage="pretrain", parameters=parameters, inputs=inputs, overwrite=overwrite, need_bytes=need_bytes
+    ) as manifest:
+        if manifest is not None:
+            return manifest
+        run = _Run(out, shard_set, model_config, train, config, choose_device(device), threads, quiet)
+        state = run.train()
+        counts = run.counts(state)
+        made = Made(counts, shard_set.manifest.licenses, not_data=[METRICS, "plan.json"])
+        return finish_run(
+            out,
+            stage="pretrain",
+            parameters=parameters,
+            inputs=inputs,
+            made=made,
+            seconds=state.seconds,
+            keep_out=["checkpoints"],
+        )
+
+
+class _Run:
+    """One run of the training loop."""
+
+    def __init__(
+        self,
+        out: Path,
+        shards: ShardSet,
+        model: ModelConfig,
+        train: TrainConfig,
+        config: PretrainConfig,
+        device: torch.device,
+        threads: int,
+        quiet: bool,
+    ) -> None:
+        keep_freed_memory()
+        self.out, self.shards, self.model_config, self.config, self.device, self.quiet = out, shards, model, config, device, quiet
+        self.train_config = train
+        self.checkpoints = out / "checkpoints"
+        self.loader = Loader(shards.split("train"), model.context_length, config.seed)
+        self.valid = ValidationLoss(shards, model.context_length, train.valid_tokens)
+        self.plan = Plan.read(out) or self._make_plan(threads)
+        torch.set_num_threads(self.plan.threads)
+        torch.set_flush_denormal(True)
+        self.dtype = torch.bfloat16 if self.plan.dtype == "bfloat16" else torch.float32
+        self.model = GPT(model, config.seed).to(device)
+        self.optimizer = make_optimizer(self.model, train)
+        self.state = TrainingState()
+        self._losses: list[torch.Tensor] = []
+        self._norm = torch.zeros(())
+        for line in describe(model, train, self.plan, self.loader.windows, str(device)):
+            log.info("%s", line)
+
+    def train(self) -> TrainingState:
+        """Go on from the last checkpoint to the end of the plan; returns where the run then stands."""
+        plan, state = self.plan, self.state
+        last = last_checkpoint(self.checkpoints)
+        if last is not None:
+            state = self.state = load_checkpoint(last, self.model, self.optimizer)
+            log.info("going on after step %d of %d", state.step, plan.steps)
+        self.metrics = _Metrics(self.out / METRICS, state.step)
+        started = time.monotonic() - state.seconds
+        logged_at = time.monotonic()
+        tokens_a_step = plan.batch * self.model_config.context_length
+        with (
+            _stop_on_signal() as stop,
+            self.metrics,
+            progress(
+                total=plan.steps * tokens_a_step, description="pretrain", unit="tok", quiet=self.quiet, unit_scale=True
+            ) as bar,
+        ):
+            bar.update(state.tokens)
+            if state.step == 0:
+                self._measure(started)
+            while state.step < plan.steps:
+                self._step(state.step)
+                state.step += 1
+                state.tokens += tokens_a_step
+                bar.update(tokens_a_step)
+                done = state.step == plan.steps
+                keep = state.step % plan.checkpoint_every == 0 or done or stop.is_set()
+                measure = state.step % plan.valid_every == 0 or done
+                if keep or measure or state.step % plan.log_every == 0:
+                    now = time.monotonic()
+                    state.seconds = now - started
+                    loss = self._log(len(self._losses) * tokens_a_step / max(now - logged_at, 1e-9))
+                    bar.set_postfix_str(f"step {state.step}/{plan.steps}, loss {loss:.3f}, {self.valid.shown}", refresh=False)
+                    if measure:
+                        self._measure(started)
+                    logged_at = time.monotonic()
+                if keep:
+                    self._keep()
+                if stop.is_set() and not done:
+                    raise Interrupted(
+                        f"stopped at step {state.step} of {plan.steps}; a checkpoint is written, go on with: "
+                        f"jgpt pretrain --out {self.out} --resume"
+                    )
+            state.seconds = time.monotonic() - started
+        save_model(self.model, self.out, self.shards.folder)
+        return state
+
+    def counts(self, state: TrainingState) -> dict[str, Any]:
+        """What the manifest says of the run."""
+        return {
+            "parameters": self.model_config.parameters,
+            "steps": state.step,
+            "tokens": state.tokens,
+            "epochs": round(state.step * self.plan.batch / self.loader.windows, 3),
+            "train_tokens": len(self.loader.stream),
+            "tokens_per_second": round(state.tokens / max(state.seconds, 1e-9), 1),
+            "best_valid_loss": state.best_valid_loss,
+            "last_valid_loss": self.valid.last,
+            "device": str(self.device),
+            "plan": asdict(self.plan),
+            "derived": {"model": asdict(self.model_config), "train": asdict(self.train_config)},
+            "tokenizer_sha256": self.shards.tokenizer_sha256,
+            "torch": torch.__version__,
+        }
+
+    def _step(self, step: int) -> None:
+        """One optimiser step; the loss stays on the device until it is logged."""
+        plan, model = self.plan, self.model
+        model.train()
+        # dropout follows from seed and step alone
+        torch.manual_seed((self.config.seed * 1_000_003 + step) & 0x7FFFFFFFFFFFFFFF)
+        factor = learning_rate_factor(step, plan.steps, self.train_config)
+        for group in self.optimizer.param_groups:
+            group["lr"] = group["peak"] * factor
+        total = torch.zeros((), device=self.device)
+        for turn in range(plan.accumulation):
+            ids, targets = self.loader.batch(step * plan.batch + turn * plan.micro_batch, plan.micro_batch)
+            ids, targets = ids.to(self.device, non_blocking=True), targets.to(self.device, non_blocking=True)
+            with autocast(self.device, self.dtype):
+                _, loss = model(ids, targets)
+            assert loss is not None
+            (loss / plan.accumulation).backward()
+            total += loss.detach() / plan.accumulation
+        limit = self.train_config.gradient_clip or math.inf
+        self._norm = nn.utils.clip_grad_norm_(model.parameters(), limit)
+        self.optimizer.step()
+        self.optimizer.zero_grad(set_to_none=True)
+        self._losses.append(total)
+
+    def _log(self, tokens_per_second: float) -> float:
+        """Write the mean loss since the last time; raises JgptError when it is not finite."""
+        if not self._losses:
+            return math.nan
+        losses = torch.stack(self._losses).tolist()
+        first = self.state.step - len(losses) + 1
+        self._losses.clear()
+        for number, loss in enumerate(losses):
+            if not math.isfinite(loss):
+                last = last_checkpoint(self.checkpoints)
+                kept = f"; the checkpoint {last} is from before" if last else ""
+                raise JgptError(
+                    f"{self.out}: the loss became {loss} at step {first + number}{kept}: try a lower --train.learning_rate "
+                    f"(it was {self.train_config.learning_rate:.2g}), a longer --train.warmup_share, or --dtype float32"
+                )
+        mean = sum(losses) / len(losses)
+        self.metrics.write(
+            {
+                "step": self.state.step,
+                "tokens": self.state.tokens,
+                "seconds": round(self.state.seconds, 3),
+                "loss": mean,
+                "learning_rate": self.optimizer.param_groups[0]["lr"],
+                "grad_norm": float(self._norm),
+                "tokens_per_second": round(tokens_per_second, 1),
+            }
+        )
+        return mean
+
+    def _measure(self, started: float) -> None:
+        """Loss on the valid split; a checkpoint when it is the best so far (but not before the first step)."""
+        loss = self.valid.measure(self.model, self.dtype, self.plan.micro_batch)
+        if loss is None:
+            return
+        self.state.seconds = time.monotonic() - started
+        self.metrics.write(
+            {
+                "step": self.state.step,
+                "tokens": self.state.tokens,
+                "seconds": round(self.state.seconds, 3),
+                "valid_loss": loss,
+                "valid_bits_per_character": self.valid.bits_per_character(loss),
+            }
+        )
+        if self.state.step and (self.state.best_valid_loss is None or loss < self.state.best_valid_loss):
+            self.state.best_valid_loss = loss
+            self.checkpoints.mkdir(exist_ok=True)
+            save_checkpoint(self.checkpoints / "best", self.model, self.optimizer, self.state, self.shards.folder)
+
+    def _keep(self) -> None:
+        self.checkpoints.mkdir(exist_ok=True)
+        target = self.checkpoints / checkpoint_name(self.state.step)
+        save_checkpoint(target, self.model, self.optimizer, self.state, self.shards.folder)
+        keep_last(self.checkpoints, self.train_config.keep_checkpoints)
+
+    def _make_plan(self, threads: int) -> Plan:
+        """Fix what the run does; where minutes were given, its speed is measured on a model that is then thrown away."""
+        train, model = self.train_config, self.model_config
+        batch, micro = batch_shape(train, model.context_length)
+        if threads:
+            torch.set_num_threads(threads)
+        _check_memory(model, micro, self.device)
+        dtype = choose_dtype(self.config.dtype, self.device)
+        plan = Plan(
+            steps=1,
+            batch=batch,
+            micro_batch=micro,
+            dtype=str(dtype).removeprefix("torch."),
+            threads=torch.get_num_threads(),
+            valid_every=1,
+            checkpoint_every=1,
+            log_every=1,
+            seconds_per_step=0.0,
+        )
+        if train.minutes:
+            plan.seconds_per_step = self._seconds_per_step(plan, dtype)
+        plan.steps = number_of_steps(train, self.loader.windows, batch, plan.seconds_per_step)
+        plan.valid_every = every(train.valid_every, plan.steps, 20)
+        plan.checkpoint_every = every(train.checkpoint_every, plan.steps, 10)
+        plan.log_every = min(10, max(1, plan.steps // 200))
+        plan.write(self.out)
+        return plan
+
+    def _seconds_per_step(self, plan: Plan, dtype: torch.dtype) -> float:
+        log.info("measuring the speed of a training step")
+        self.plan, self.dtype = plan, dtype
+        self.model = GPT(self.model_config, self.config.seed).to(self.device)
+        self.optimizer = make_optimizer(self.model, self.train_config)
+        self._losses = []
+        times = []
+        begun = time.monotonic()
+        while len(times) < 3 or (time.monotonic() - begun < 8 and len(times) < 30):
+            started = time.monotonic()
+            self._step(0)
+            self._losses.pop().item()  # waits for the device
+            times.append(time.monotonic() - started)
+        useful = sorted(times[1:])  # the first step allocates
+        # measurements on the valid split and checkpoints take a few per cent more
+        return 1.05 * useful[len(useful) // 2]
+
+
+class ValidationLoss:
+    """Mean cross-entropy on the beginning of the valid split, for watching a run; `jgpt eval` gives the exact figure."""
+
+    def __init__(self, shards: ShardSet, context_length: int, most_tokens: int) -> None:
+        stream: TokenStream = shards.split("valid")
+        self.context_length = context_length
+        windows = min((len(stream) - 1) // context_length, max(1, most_tokens // context_length))
+        self.tokens = torch.from_numpy(stream[0 : max(windows, 0) * context_length + 1].astype("int64")) if windows > 0 else None
+        counts = shards.manifest.counts
+        self._tokens_per_character = counts["valid_tokens"] / counts["valid_characters"] if counts["valid_characters"] else None
+        self.last: float | None = None
+        if self.tokens is None:
+            log.warning("the valid split is shorter than a context: training goes unwatched and keeps no best checkpoint")
+
+    @property
+    def shown(self) -> str:
+        """For the progress bar."""
+        bits = self.bits_per_character(self.last) if self.last is not None else None
+        return f"valid {bits:.3f} bits/character" if bits is not None else "no valid split"
+
+    def bits_per_character(self, loss: float) -> float | None:
+        """From nats a token, by the tokens and characters of the whole split."""
+        return loss * self._tokens_per_character / math.log(2) if self._tokens_per_character else None
+
+    @torch.no_grad()
+    def measure(self, model: GPT, dtype: torch.dtype, batch: int) -> float | None:
+        """Nats a token, None when the split is too short."""
+        if self.tokens is None:
+            return None
+        model.eval()
+        inputs = self.tokens[:-1].view(-1, self.context_length)
+        targets = self.tokens[1:].view(-1, self.context_length)
+        total = 0.0
+        for start in range(0, len(inputs), batch):
+            ids, wanted = inputs[start : start + batch].to(model.device), targets[start : start + batch].to(model.device)
+            with autocast(model.device, dtype):
+                _, loss = model(ids, wanted)
+            assert loss is not None
+            total += loss.item() * wanted.numel()
+        self.last = total / targets.numel()
+        return self.last
+
+
+class _Metrics:
+    """``metrics.jsonl``, cut back to the step that a run goes on from."""
+
+    def __init__(self, file: Path, step: int) -> None:
+        self.file = file
+        kept = []
+        if file.exists():
+            for line in file.read_text("utf-8").splitlines():
+                try:
+                    if json.loads(line)["step"] <= step and step:
+                        kept.append(line + "\n")
+                except (ValueError, KeyError, TypeError):
+                    break  # a line that a kill cut short
+        file.write_text("".join(kept), "utf-8")
+
+    def __enter__(self) -> "_Metrics":
+        self._stream = self.file.open("a", encoding="utf-8")
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._stream.close()
+
+    def write(self, record: dict[str, Any]) -> None:
+        self._stream.write(json.dumps(record) + "\n")
+        self._stream.flush()
+
+
+@contextmanager
+def _stop_on_signal() -> Iterator[threading.Event]:
+    """An event that Ctrl-C or SIGTERM sets; a second Ctrl-C ends at once."""
+    stop = threading.Event()
+    if threading.current_thread() is not threading.main_thread():
+        yield stop
+        return
+
+    def ask(number: int, frame: FrameType | None) -> None:
+        if stop.is_set():
+            raise KeyboardInterrupt
+        stop.set()
+        log.warning("stopping after this step; once more to stop at once")
+
+    signals: Sequence[signal.Signals] = (signal.SIGINT, signal.SIGTERM)
+    previous = {number: signal.signal(number, ask) for number in signals}
+    try:
+        yield stop
+    finally:
+        for number, handler in previous.items():
+            signal.signal(number, handler)
+
+
+def _recorded(out: Path, shards: Path | str | None, config: PretrainConfig | None) -> tuple[Path | str, PretrainConfig]:
+    """Shards and configuration of the run in a folder; a configuration that was given must be the same."""
+    record = read_run(out, "pretrain")
+    parameters = record["parameters"]
+    try:
+        saved = PretrainConfig(
+            **parameters | {"model": ModelConfig(**parameters["model"]), "train": TrainConfig(**parameters["train"])}
+        )
+        recorded = next(Input(**entry) for entry in record["inputs"] if entry["role"] == "shards")
+    except (TypeError, KeyError, StopIteration):
+        raise ArtifactError(f"{out}: its run was begun by another version of jgpt; begin anew with --overwrite") from None
+    if config is not None and (differing := difference(asdict(saved), asdict(config))):
+        raise UsageError(f"--resume goes on as the run began, but {'; '.join(differing[:5])}; leave these flags out")
+    return shards or recorded.path, saved
+
+
+def _check_memory(model: ModelConfig, micro_batch: int, device: torch.device) -> None:
+    """Raise InputError when a step cannot fit into the memory there is."""
+    need = memory_bytes(model, micro_batch)
+    if device.type == "cuda":
+        free = torch.cuda.mem_get_info(device)[0]
+    else:
+        try:
+            with open("/proc/meminfo") as stream:
+                free = next(int(line.split()[1]) * 1024 for line in stream if line.startswith("MemAvailable"))
+        except (OSError, StopIteration):
+            return
+    if need > free:
+        raise InputError(
+            f"a training step needs about {need / 1e9:.1f} GB of memory and {free / 1e9:.1f} GB are free: "
+            f"ask for a smaller --train.micro_batch (now {micro_batch}), --model.depth or --model.context_length"
+        )
+

@@ -1,0 +1,132 @@
+"""Flags from dataclasses: one parser for every subcommand, with errors in one line."""
+
+import dataclasses
+import difflib
+import re
+import sys
+import typing
+from collections.abc import Sequence
+from typing import Any, NoReturn, TypeVar
+
+from jsonargparse import ActionYesNo, ArgumentParser, Namespace, set_parsing_settings
+
+set_parsing_settings(docstring_parse_attribute_docstrings=True)
+
+C = TypeVar("C")
+
+# Flags that mean the same everywhere: name, type, default, help.
+COMMON: dict[str, tuple[Any, Any, str]] = {
+    "workers": (int, 0, "Processes that work at once; 0: one a core."),
+    "device": (str, "auto", "cpu, cuda, cuda:1, mps; auto: the fastest that is there."),
+    "threads": (int, 0, "Threads of the tensor library; 0: its own choice."),
+    "overwrite": (bool, False, "Replace the output folder where it was made with other parameters."),
+    "quiet": (bool, False, "No progress bars and no messages but warnings and errors."),
+}
+
+
+class Parser(ArgumentParser):
+    """jsonargparse's parser with jgpt's conventions: no abbreviations, ``--config FILE``, one-line errors, exit status 2."""
+
+    def __init__(self, prog: str = "", description: str = "", examples: Sequence[str] = (), **more: Any) -> None:
+        self.examples = examples
+        # jsonargparse makes parsers of the same class for its own use, with arguments of its own
+        super().__init__(**{"prog": prog, "description": description, "allow_abbrev": False, **more})
+
+    def format_help(self) -> str:
+        """What the command is for and examples of it come before the many flags."""
+        text = str(super().format_help())
+        start = text.find("\noptions:")
+        return f"{self.description}\n\nexamples:\n" + "".join(f"  {each}\n" for each in self.examples) + text[start:]
+
+    def flag(self, name: str, kind: Any, default: Any, text: str, **more: Any) -> None:
+        """Add a flag; a bool needs no value."""
+        if kind is bool:
+            self.add_argument(f"--{name}", action=ActionYesNo, default=default, help=text)
+        else:
+            self.add_argument(f"--{name}", type=kind, default=default, help=text, **more)
+
+    def common(self, *names: str) -> None:
+        """Add flags that mean the same everywhere."""
+        for name in names:
+            kind, default, text = COMMON[name]
+            self.flag(name, kind, default, text)
+
+    def configuration(self, config: type, prefix: str = "", skip: Sequence[str] = ()) -> None:
+        """Add a flag for each field of a dataclass, nested ones with dots (``prefix`` ends with one)."""
+        own, nested, texts = [], [], _docstrings(config)
+        for entry, hint in _fields(config):
+            if entry.name in skip:
+                continue
+            if hint is bool:
+                # jsonargparse would demand a value
+                own.append((f"{prefix}{entry.name}", bool(entry.default), texts.get(entry.name, "")))
+            elif dataclasses.is_dataclass(hint) and isinstance(hint, type):
+                nested.append((entry.name, hint))
+        left_out = {*skip, *(name.removeprefix(prefix) for name, _, _ in own), *(name for name, _ in nested)}
+        if any(entry.name not in left_out for entry, _ in _fields(config)):
+            self.add_class_arguments(config, prefix.removesuffix(".") or None, as_group=True, skip=left_out)
+        for name, default, text in own:
+            self.flag(name, bool, default, text)
+        for name, hint in nested:
+            self.configuration(hint, f"{prefix}{name}.")
+
+    def config_file(self) -> None:
+        """Add ``--config FILE``."""
+        self.add_argument("--config", action="config", help="YAML file with these settings; flags after it win.")
+
+    def error(self, message: str, ex: Exception | None = None) -> NoReturn:
+        """Print one line and exit with status 2."""
+        sys.stderr.write(f"{self.prog}: {self._one_line(message)}\n")
+        raise SystemExit(2)
+
+    def _one_line(self, message: str) -> str:
+        text = " ".join(message.split())
+        text = re.sub(r'^Parser key "([\w.]+)": ', lambda found: f"--{found.group(1)}: ", text)
+        text = re.sub(r"Expected an? <class '(\w+)'>\. Got value: (.*)", r"expected \1, got \2", text)
+        unknown = re.search(r"unrecognized arguments: (--[\w.]+)", text) or re.search(
+            r"Group '([\w.]+)' does not accept option '(\w+)'", text
+        )
+        if unknown:
+            name = unknown.group(1) if unknown.group(1).startswith("--") else f"--{unknown.group(1)}.{unknown.group(2)}"
+            near = difflib.get_close_matches(name, list(self._option_string_actions), n=2)
+            text += f"; did you mean {' or '.join(near)}?" if near else ""
+        missing = re.search(r"the following arguments are required: (.*)", text)
+        if missing:
+            text = f"missing: {', '.join(self._shown(name.strip()) for name in missing.group(1).split(','))}"
+        return f"{text} (see {self.prog} --help)"
+
+    def _shown(self, name: str) -> str:
+        return f"--{name}" if f"--{name}" in self._option_string_actions else name
+
+
+def build(config: type[C], values: Namespace | dict[str, Any], **given: Any) -> C:
+    """Make a dataclass of parsed values, nested ones included; ``given`` replaces fields. Its own checks raise UsageError."""
+    values = vars(values) if isinstance(values, Namespace) else values
+    hints = typing.get_type_hints(config)
+    arguments = {}
+    for entry in dataclasses.fields(config):  # type: ignore[arg-type]
+        if entry.name in given:
+            arguments[entry.name] = given[entry.name]
+        elif entry.name in values:
+            arguments[entry.name] = _value(hints[entry.name], values[entry.name])
+    return config(**arguments)
+
+
+def _value(hint: Any, value: Any) -> Any:
+    if dataclasses.is_dataclass(hint) and isinstance(hint, type) and isinstance(value, (Namespace, dict)):
+        return build(hint, value)
+    if typing.get_origin(hint) is list and isinstance(value, list):
+        (inner,) = typing.get_args(hint)
+        return [_value(inner, entry) for entry in value]
+    return value
+
+
+def _fields(config: type) -> list[tuple[dataclasses.Field[Any], Any]]:
+    hints = typing.get_type_hints(config)
+    return [(entry, hints[entry.name]) for entry in dataclasses.fields(config)]
+
+
+def _docstrings(config: type) -> dict[str, str]:
+    from docstring_parser import parse_from_object
+
+    return {entry.arg_name: entry.description or "" for entry in parse_from_object(config).params}

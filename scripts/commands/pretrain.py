@@ -1,0 +1,40 @@
+"""``jgpt pretrain``."""
+
+from jgpt.config import PretrainConfig
+from scripts.arguments import Parser, build
+from scripts.commands.corpus_build import print_counts
+
+
+def main(prog: str, arguments: list[str]) -> None:
+    """Token files to a GPT."""
+    parser = Parser(
+        prog,
+        "Train a GPT on token shards. Ask for little (--model.depth, --train.minutes); the rest is derived and printed. "
+        "Ctrl-C stops with a checkpoint; the same command, or --resume, goes on exactly from there.",
+        [
+            "jgpt pretrain --shards my/shards --out my/model --model.depth 4 --train.minutes 30",
+            "jgpt pretrain --out my/model --resume",
+            "jgpt pretrain --shards my/shards --out my/gpt2 --model.architecture gpt2 --train.epochs 10",
+        ],
+    )
+    parser.config_file()
+    parser.add_argument("--shards", type=str, default=None, help="Shards folder; with --resume that of the run.")
+    parser.add_argument("--out", type=str, required=True, help="Folder to write; a run resumes in it.")
+    parser.flag("resume", bool, False, "Go on with the unfinished run in --out, with the settings it began with.")
+    parser.configuration(PretrainConfig)
+    parser.common("device", "threads", "overwrite", "quiet")
+    given = parser.parse_args(arguments)
+    config = build(PretrainConfig, given)
+    from jgpt import pretrain
+
+    manifest = pretrain(
+        given.shards,
+        given.out,
+        None if given.resume and config == PretrainConfig() else config,
+        resume=given.resume,
+        device=given.device,
+        threads=given.threads,
+        overwrite=given.overwrite,
+        quiet=given.quiet,
+    )
+    print_counts(given.out, manifest.counts)

@@ -1,0 +1,74 @@
+"""``jgpt run``."""
+
+import shlex
+import sys
+from pathlib import Path
+
+from scripts.arguments import Parser, build
+from scripts.pipeline import Finished, Machine, run_pipeline
+from scripts.recipe import RecipeConfig, find_recipe, with_data
+
+
+def main(prog: str, arguments: list[str]) -> None:
+    """Run a recipe."""
+    parser = recipe_parser(
+        prog,
+        "Run the whole pipeline from a YAML recipe: corpus, tokenizer, shards, pretrain, eval, samples, report. What is up to date "
+        "is left alone; a run that was stopped goes on. Every setting of the recipe is a flag as well.",
+        [
+            "jgpt run quickstart",
+            "jgpt run my.yaml --pretrain.train.minutes 60",
+            "jgpt run aozora-kyoto-livedoor --data corpora",
+        ],
+    )
+    parser.add_argument("recipe", type=str, help="A YAML file, or the name of a shipped recipe.")
+    # the recipe is found first, then read as the configuration file that the flags after it override
+    place = next((index for index, word in enumerate(arguments) if not word.startswith("-")), None)
+    if place is None or arguments[0] in ("-h", "--help"):
+        parser.parse_args(arguments)
+        return
+    recipe = find_recipe(arguments[place])
+    run_recipe(parser, [arguments[place], "--config", str(recipe), *arguments[:place], *arguments[place + 1 :]])
+
+
+def recipe_parser(prog: str, description: str, examples: list[str]) -> Parser:
+    parser = Parser(prog, description, examples)
+    parser.config_file()
+    parser.flag("out", str, None, "Folder of the run; default: runs/NAME.")
+    parser.flag("data", str, None, "Folder for {data} in the recipe, and of the evaluation tasks' files.")
+    parser.configuration(RecipeConfig)
+    parser.common("workers", "device", "threads", "overwrite", "quiet")
+    return parser
+
+
+def run_recipe(parser: Parser, arguments: list[str]) -> None:
+    """Parse, run and tell."""
+    given = parser.parse_args(arguments)
+    recipe = build(RecipeConfig, given)
+    data = Path(given.data) if given.data else None
+    out = Path(given.out or Path("runs") / recipe.name)
+    machine = Machine(given.workers, given.device, given.threads, given.overwrite, given.quiet)
+    print(closing(run_pipeline(with_data(recipe, data), out, machine, data)))
+    sys.stdout.flush()
+
+
+def closing(finished: Finished) -> str:
+    """What a run ends with: the headline figure, the samples, the report, what to try next."""
+    from scripts.commands.evaluate import summary
+
+    model = shlex.quote(str(finished.out / "model"))
+    prompt = next((entry["prompt"] for entry in finished.samples if entry["prompt"]), "")
+    lines = ["", summary(finished.results), ""]
+    for number, entry in enumerate(finished.samples, 1):
+        lines += [f"sample {number}: {entry['prompt']}▸{entry['text']}", ""]
+    bits = finished.results["language"]["bits_per_character"]
+    lines += [
+        f"validation: {bits['value']:.3f} bits per character (95 % interval {bits['low']:.3f} to {bits['high']:.3f})",
+        f"report:     {finished.report}",
+        "",
+        "next:",
+        f"  jgpt generate --model {model} --prompt {shlex.quote(prompt)} --temperature 0.9",
+        f"  jgpt score --model {model} {shlex.quote(prompt or '今日は')}",
+        "  jgpt corpus build YOUR.txt --out my/corpus        then: tokenizer train, shard, pretrain (see README)",
+    ]
+    return "\n".join(lines)

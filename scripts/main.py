@@ -1,0 +1,137 @@
+"""The ``jgpt`` command: finds the subcommand, imports only that one, turns mistakes into one line."""
+
+import logging
+import os
+import sys
+from collections.abc import Sequence
+from importlib import import_module
+
+from stage.errors import JgptError
+from stage.version import VERSION
+
+# subcommand: module below scripts.commands, line of help; two words where a stage has several commands
+COMMANDS: dict[str, tuple[str, str]] = {
+    "quickstart": ("quickstart", "the whole pipeline on the embedded default corpus, a few minutes on a laptop CPU"),
+    "run": ("run", "the whole pipeline from a YAML recipe, into runs/NAME"),
+    "corpus build": ("corpus_build", "raw text to clean documents"),
+    "corpus stats": ("corpus_stats", "figures of a documents folder"),
+    "tokenizer train": ("tokenizer_train", "train a SentencePiece BPE tokenizer on documents or text files"),
+    "tokenizer measure": ("tokenizer_measure", "how well tokenizers cut a text"),
+    "tokenizer show": ("tokenizer_show", "a text cut into its pieces"),
+    "tokenizer encode": ("tokenizer_encode", "text on stdin to ids"),
+    "tokenizer decode": ("tokenizer_decode", "ids on stdin to text"),
+    "shard": ("shard", "documents and a tokenizer to token files"),
+    "pretrain": ("pretrain", "token files to a GPT"),
+    "eval": ("evaluate", "a model to numbers: bits per character and tasks"),
+    "eval compare": ("eval_compare", "two results, item by item"),
+    "eval tasks": ("eval_tasks", "the tasks there are"),
+    "eval show": ("eval_show", "rendered prompts of a task"),
+    "generate": ("generate", "continue a prompt"),
+    "score": ("score", "surprisal of each token of a text"),
+    "info": ("info", "what is this folder, and is it whole?"),
+    "report": ("report", "write report.html of a run folder anew"),
+}
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Run the command line and exit with its status: 0 done, 1 failed, 2 wrong usage."""
+    raise SystemExit(run(list(sys.argv[1:] if arguments is None else arguments)))
+
+
+def run(arguments: list[str]) -> int:
+    """Run the command line; returns the exit status."""
+    if not arguments or arguments[0] in ("-h", "--help", "help"):
+        print(overview())
+        return 0
+    if arguments[0] in ("--version", "version"):
+        print(f"jgpt {VERSION}")
+        return 0
+    name, rest = _find(arguments)
+    if name is None:
+        return 2
+    # Threads that wait should sleep: where another process needs a core, spinning ones made training ten times slower.
+    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+    os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
+    _log_to_stderr(quiet="--quiet" in rest)
+    try:
+        status = import_module(f"scripts.commands.{COMMANDS[name][0]}").main(f"jgpt {name}", rest)
+        sys.stdout.flush()
+        return int(status or 0)
+    except JgptError as error:
+        sys.stderr.write(f"jgpt {name}: {error}\n")
+        return error.exit_status
+    except KeyboardInterrupt:
+        sys.stderr.write(f"jgpt {name}: interrupted; nothing half-written is left in the way, run it again\n")
+        return 1
+    except BrokenPipeError:
+        # the reader of our output (head, less) has gone: not an error, and nothing more can be written
+        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
+        return 0
+    except MemoryError:
+        sys.stderr.write(f"jgpt {name}: not enough memory; a smaller batch, model or number of --workers needs less\n")
+        return 1
+
+
+def overview() -> str:
+    """What ``jgpt --help`` prints."""
+    width = max(map(len, COMMANDS)) + 2
+    lines = [f"  {name:<{width}}{text}" for name, (_, text) in COMMANDS.items()]
+    return "\n".join(
+        [
+            f"jgpt {VERSION}: from your own Japanese text to a small GPT that you have measured",
+            "",
+            "usage: jgpt COMMAND [FLAGS]      jgpt COMMAND --help explains one",
+            "",
+            *lines,
+            "",
+            "first steps:",
+            "  jgpt quickstart",
+            "  jgpt corpus build novel.txt --out my/corpus",
+            "  jgpt tokenizer train --corpus my/corpus --out my/tokenizer",
+        ]
+    )
+
+
+def _find(arguments: list[str]) -> tuple[str | None, list[str]]:
+    """The longest subcommand that the arguments begin with, and what follows it."""
+    for words in (2, 1):
+        name = " ".join(arguments[:words])
+        if len(arguments) >= words and name in COMMANDS:
+            return name, arguments[words:]
+    import difflib
+
+    below = [name for name in COMMANDS if name.startswith(f"{arguments[0]} ")]
+    if below and (len(arguments) == 1 or arguments[1] in ("-h", "--help")):
+        print("\n".join(f"  jgpt {name:<20}{COMMANDS[name][1]}" for name in below))
+        return None, []
+    asked = " ".join(arguments[:2]) if below else arguments[0]
+    near = below or difflib.get_close_matches(asked, list(COMMANDS), n=3)
+    hint = f"did you mean {' or '.join(near)}?" if near else "see jgpt --help"
+    sys.stderr.write(f"jgpt: there is no command {asked!r}; {hint}\n")
+    return None, []
+
+
+class _AboveBars(logging.Handler):
+    """Writes messages above running progress bars."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        text = self.format(record)
+        tqdm = sys.modules.get("tqdm")
+        if tqdm is None:
+            sys.stderr.write(text + "\n")
+        else:
+            tqdm.tqdm.write(text, file=sys.stderr)
+
+
+def _log_to_stderr(quiet: bool) -> None:
+    handler = _AboveBars()
+    handler.setFormatter(logging.Formatter("%(message)s"))
+    for room in ("stage", "corpora", "tokenizer", "jgpt", "eval", "scripts"):
+        logger = logging.getLogger(room)
+        logger.handlers[:] = [handler]
+        logger.setLevel(logging.WARNING if quiet else logging.INFO)
+        logger.propagate = False
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,1 @@
+"""What every stage needs: files, folders written whole, manifests, processes, progress, pages. Imports only the standard library."""

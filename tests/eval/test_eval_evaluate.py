@@ -1,0 +1,191 @@
+import json
+import shutil
+import subprocess
+import sys
+
+import pytest
+
+from eval import evaluate
+from eval.comparison import compare
+from eval.config import EvalConfig
+from stage.errors import ArtifactError, InputError, UsageError
+from stage.manifest import read_manifest
+
+
+def config(**settings):
+    return EvalConfig(**{"bootstrap": 100, "batch_tokens": 512} | settings)
+
+
+@pytest.fixture(scope="module")
+def results(tiny_run, tmp_path_factory):
+    out = tmp_path_factory.mktemp("eval") / "results"
+    evaluate(tiny_run / "model", out, config(), quiet=True)
+    return out
+
+
+def read(folder):
+    return json.loads((folder / "results.json").read_text("utf-8"))
+
+
+def test_results_hold_language_and_tasks_with_baselines_and_intervals(results, tiny_run):
+    found = read(results)
+    assert found["schema"] == 1
+    assert found["model"]["data_sha256"] == read_manifest(tiny_run / "model").data_sha256
+    assert found["model"]["context_length"] == 64
+    language = found["language"]
+    assert language["documents"] == 10
+    for part in (language, language["baselines"]["5-gram"], language["baselines"]["unigram"]):
+        for name in ("bits_per_character", "bits_per_byte"):
+            assert part[name]["low"] <= part[name]["value"] <= part[name]["high"]
+    value = {name: part["bits_per_character"]["value"] for name, part in language["baselines"].items()}
+    assert value["5-gram"] < value["unigram"] < language["bits_per_character"]["value"]
+    assert list(found["tasks"]) == ["particle", "continuation"]
+    for task in found["tasks"].values():
+        assert task["items"] > 20
+        assert task["license"] == "CC0"
+        for baseline in ("random", "majority", "5-gram"):
+            assert "value" in task["baselines"][baseline][task["primary"]]
+            assert "value" in task["baselines"][baseline]["accuracy"]
+        for metric in task["metrics"].values():
+            assert 0 <= metric["low"] <= metric["value"] <= metric["high"] <= 1
+
+
+def test_samples_explain_the_figures(results):
+    found = read(results)["tasks"]
+    samples = [json.loads(line) for line in (results / "samples.jsonl").read_text("utf-8").splitlines()]
+    for name, task in found.items():
+        mine = [sample for sample in samples if sample["task"] == name]
+        assert len(mine) == task["items"]
+        right = [sample["prediction"] == sample["gold"] for sample in mine]
+        assert sum(right) / len(right) == pytest.approx(task["metrics"][task["primary"]]["value"])
+        assert all(len(sample["scores"]["sum"]) == len(sample["choices"]) for sample in mine)
+
+
+def test_the_same_evaluation_is_up_to_date_and_another_is_refused(results, tiny_run):
+    before = (results / "results.json").stat().st_mtime_ns
+    evaluate(tiny_run / "model", results, config(), quiet=True)
+    assert (results / "results.json").stat().st_mtime_ns == before
+    with pytest.raises(ArtifactError, match="seed: 0, now 1"):
+        evaluate(tiny_run / "model", results, config(seed=1), quiet=True)
+
+
+def test_batches_do_not_change_the_figures(results, tiny_run, tmp_path):
+    evaluate(tiny_run / "model", tmp_path / "out", config(batch_tokens=64, tasks=[]), quiet=True)
+    one, other = read(results)["language"], read(tmp_path / "out")["language"]
+    assert one["bits_per_character"]["value"] == pytest.approx(other["bits_per_character"]["value"], rel=1e-6)
+
+
+def test_tasks_with_data(tiny_run, jglue, tmp_path):
+    out = tmp_path / "out"
+    manifest = evaluate(
+        tiny_run / "model",
+        out,
+        config(tasks=["jcommonsenseqa", "jnli"]),
+        data=jglue,
+        device="cpu",
+        quiet=True,
+    )
+    assert [entry.role for entry in manifest.inputs] == ["model", "shards", "data", "data"]
+    found = read(out)["tasks"]
+    assert found["jcommonsenseqa"]["items"] == 4
+    assert found["jcommonsenseqa"]["baselines"]["random"]["accuracy"]["value"] == pytest.approx(0.2)
+    assert set(found["jnli"]["metrics"]) >= {"accuracy", "accuracy_pmi", "balanced_accuracy", "macro_f1"}
+
+
+def test_long_prompts_are_cut_and_counted(tiny_run, jglue, tmp_path):
+    evaluate(
+        tiny_run / "model",
+        tmp_path / "out",
+        config(tasks=["jcommonsenseqa"], shots=3),
+        data=jglue,
+        quiet=True,
+    )
+    notes = read(tmp_path / "out")["tasks"]["jcommonsenseqa"]["notes"]
+    assert any("4 items were longer than the context of 64 tokens" in note for note in notes)
+
+
+def test_missing_or_wrong_data_leaves_nothing_behind(tiny_run, jglue, tmp_path):
+    out = tmp_path / "out"
+    with pytest.raises(UsageError, match="--data"):
+        evaluate(tiny_run / "model", out, config(tasks=["jnli"]), quiet=True)
+    (jglue / "jglue" / "jnli-v1.3" / "valid-v1.3.json").write_text("{}\n")
+    with pytest.raises(InputError, match="has no field"):
+        evaluate(tiny_run / "model", out, config(tasks=["jnli"]), data=jglue, quiet=True)
+    assert list(tmp_path.glob("out*")) == []
+
+
+def test_a_checkpoint_finds_the_shards_of_its_run(tiny_run, tmp_path):
+    checkpoint = tmp_path / "model" / "checkpoints" / "step-00000001"
+    shutil.copytree(tiny_run / "model", checkpoint)
+    (checkpoint / "manifest.json").rename(tmp_path / "model" / "manifest.json")
+    evaluate(checkpoint, tmp_path / "out", config(tasks=[], max_characters=200), quiet=True)
+    assert read(tmp_path / "out")["language"]["characters"] >= 200
+
+
+def test_a_moved_run_finds_the_shards_beside_the_model(tiny_run, tmp_path):
+    for name in ("model", "shards"):
+        shutil.copytree(tiny_run / name, tmp_path / name)
+    manifest = json.loads((tmp_path / "model" / "manifest.json").read_text("utf-8"))
+    manifest["inputs"][0]["path"] = "runs/elsewhere/shards"
+    (tmp_path / "model" / "manifest.json").write_text(json.dumps(manifest), "utf-8")
+    evaluate(tmp_path / "model", tmp_path / "out", config(tasks=[], max_characters=100), quiet=True)
+    shutil.rmtree(tmp_path / "shards")
+    with pytest.raises(UsageError, match="--shards DIR"):
+        evaluate(tmp_path / "model", tmp_path / "other", config(tasks=[]), quiet=True)
+
+
+def test_folders_that_do_not_fit_are_refused(tiny_run, tmp_path):
+    with pytest.raises(ArtifactError, match="neither a model folder nor a checkpoint"):
+        evaluate(tmp_path, tmp_path / "out", config(), quiet=True)
+    with pytest.raises(ArtifactError, match="corpus"):
+        evaluate(tiny_run / "model", tmp_path / "out", config(), shards=tiny_run / "corpus", quiet=True)
+    other = tmp_path / "model"
+    shutil.copytree(tiny_run / "model", other)
+    (other / "manifest.json").unlink()
+    (other / "tokenizer.model").write_bytes(b"another")
+    with pytest.raises(ArtifactError, match="another tokenizer"):
+        evaluate(other, tmp_path / "out", config(), shards=tiny_run / "shards", quiet=True)
+
+
+def test_comparison_pairs_the_items(results, tiny_run, tmp_path):
+    same = compare(results, results)["tasks"]["continuation"]
+    assert same["difference"]["value"] == 0 and same["p_value"] == 1.0 and same["only_a"] == []
+    import torch
+    from safetensors.torch import load_file, save_file
+
+    other = tmp_path / "model"
+    shutil.copytree(tiny_run / "model", other)
+    (other / "manifest.json").unlink()
+    weights = load_file(other / "model.safetensors")
+    generator = torch.Generator().manual_seed(9)
+    weights["embedding.weight"] = torch.randn(weights["embedding.weight"].shape, generator=generator)
+    save_file(weights, other / "model.safetensors", metadata={"format": "pt"})
+    evaluate(other, tmp_path / "b", config(tasks=["continuation"]), shards=tiny_run / "shards", quiet=True)
+    found = compare(results, tmp_path / "b")["tasks"]
+    assert list(found) == ["continuation"]
+    task = found["continuation"]
+    assert task["only_a"] or task["only_b"]
+    changed = len(task["only_b"]) - len(task["only_a"])
+    assert task["difference"]["value"] == pytest.approx(changed / task["items"])
+    assert task["b"] - task["a"] == pytest.approx(task["difference"]["value"])
+    assert 0 < task["p_value"] <= 1
+
+
+def test_results_of_other_items_are_not_compared(results, tiny_run, tmp_path):
+    evaluate(tiny_run / "model", tmp_path / "b", config(tasks=["particle"], seed=1), quiet=True)
+    with pytest.raises(ArtifactError, match="particle"):
+        compare(results, tmp_path / "b")
+    evaluate(tiny_run / "model", tmp_path / "c", config(tasks=[]), quiet=True)
+    with pytest.raises(ArtifactError, match="no task in common"):
+        compare(results, tmp_path / "c")
+    with pytest.raises(ArtifactError, match="eval"):
+        compare(results, tiny_run / "model")
+
+
+def test_configuration_loads_nothing_heavy():
+    code = (
+        "import sys, eval, eval.config; print([m for m in ('numpy', 'torch', 'yaml', 'fugashi') if m in sys.modules])"
+    )
+    assert (
+        subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.strip() == "[]"
+    )

@@ -1,0 +1,91 @@
+import lzma
+import math
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+import torch
+
+from eval.language import check_no_unknown, held_out, language_record
+from eval.ngram import KneserNey
+from eval.scoring import ModelScorer
+from stage.errors import ArtifactError
+
+TEXTS = ["元始に神天地を創造たまへり", "𠮷野家でｱｲｽを食べる👨‍👩‍👧。", "が" * 50]
+
+
+def record(texts, model, **ngrams):
+    return language_record(texts, ModelScorer(model), ngrams, split="valid", bootstrap=100, seed=0, quiet=True)
+
+
+def test_documents_decode_to_their_texts(new_documents):
+    assert list(new_documents(TEXTS)) == TEXTS
+
+
+def test_a_uniform_model_pays_the_vocabulary_for_each_token_and_the_end(new_documents):
+    model = SimpleNamespace(
+        config=SimpleNamespace(context_length=16, vocab_size=64),
+        device=torch.device("cpu"),
+        hidden=lambda ids: ids[..., None].float() * 0,
+        head=lambda hidden: torch.zeros(len(hidden), 64),
+    )
+    found = record(held_out(new_documents(TEXTS)), model)
+    characters = sum(map(len, TEXTS))
+    bits = 6 * (characters + 3)
+    assert found["characters"] == characters and found["documents"] == 3
+    assert found["tokens"] == characters + 3
+    assert found["bits_per_character"]["value"] == pytest.approx(bits / characters)
+    assert found["bits_per_byte"]["value"] == pytest.approx(bits / len("".join(TEXTS).encode()))
+    assert (
+        found["bits_per_character"]["low"]
+        <= found["bits_per_character"]["value"]
+        <= found["bits_per_character"]["high"]
+    )
+
+
+def test_bits_equal_a_plain_computation_in_windows(new_tokenizer, new_model, new_documents):
+    model, tokenizer = new_model(context_length=8), new_tokenizer()
+    nats = 0.0
+    for text in TEXTS:
+        ids = [1, *tokenizer.encode(text), 2]
+        nats -= sum(model.log_probability(ids[:9], min(8, len(ids) - 1)))
+        for end in range(9, len(ids), 4):
+            piece = ids[max(0, min(end + 4, len(ids)) - 9) : end + 4]
+            nats -= sum(model.log_probability(piece, min(4, len(ids) - end)))
+    found = record(held_out(new_documents(TEXTS, tokenizer)), model)
+    expected = nats / math.log(2) / sum(map(len, TEXTS))
+    assert found["bits_per_character"]["value"] == pytest.approx(expected, rel=1e-5)
+
+
+def test_baselines_stand_beside_the_model(new_tokenizer, new_model, new_documents):
+    tokenizer = new_tokenizer()
+    texts = held_out(new_documents(TEXTS, tokenizer))
+    ngram = KneserNey(texts.ids, 2000)
+    found = record(texts, new_model(), **{"5-gram": ngram})["baselines"]
+    nats = -sum(ngram.log_probabilities(ids).sum() for ids in texts.ids)
+    assert found["5-gram"]["bits_per_character"]["value"] == pytest.approx(nats / math.log(2) / sum(map(len, TEXTS)))
+    packed = lzma.compress("".join(text + "\n" for text in TEXTS).encode(), preset=9 | lzma.PRESET_EXTREME)
+    assert found["xz"]["bits_per_character"]["value"] == pytest.approx(8 * len(packed) / sum(map(len, TEXTS)))
+
+
+def test_unknown_tokens_are_refused_because_their_bytes_are_lost():
+    with pytest.raises(ArtifactError, match="byte fallback"):
+        check_no_unknown(np.array([1, 0, 2]))
+
+
+def test_most_characters_are_kept_to_in_whole_documents(new_documents):
+    texts = held_out(new_documents(["あ" * 10] * 30), max_characters=45)
+    assert texts.characters == [10] * 5
+
+
+def test_a_split_without_text_is_refused(new_documents):
+    with pytest.raises(ArtifactError, match="no validation text"):
+        held_out(new_documents([""]))
+
+
+def test_training_samples_are_whole_or_drawn_within_their_tokens(new_documents):
+    found = new_documents(["あ" * 8] * 20)
+    assert sum(map(len, found.sample(10_000, 0))) == 200
+    drawn = [ids.tolist() for ids in found.sample(35, 0)]
+    assert sum(map(len, drawn)) == 35
+    assert all(ids[0] == 1 for ids in drawn)

@@ -1,0 +1,86 @@
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from eval.scoring import ModelScorer, encode_choices, fit, is_cut, score_continuations, windows
+
+
+@given(total=st.integers(2, 200), context=st.integers(1, 40), data=st.data())
+def test_windows_score_every_target_once_with_half_a_context_before_it(total, context, data):
+    scored = data.draw(st.integers(1, total - 1))
+    ids = list(range(total))
+    targets = []
+    for number, (piece, count) in enumerate(windows(ids, scored, context)):
+        assert 1 <= count < len(piece) <= context + 1
+        assert list(piece) == list(range(piece[0], piece[-1] + 1))
+        targets += piece[len(piece) - count :]
+        before = len(piece) - count
+        assert before >= min(piece[0] + before, context // 2) or number == 0
+    assert targets == ids[total - scored :]
+
+
+def test_scores_equal_the_plain_way_for_any_batch_size(new_model):
+    model = new_model()
+    generator = np.random.default_rng(0)
+    requests = []
+    for _ in range(30):
+        ids = [1, *generator.integers(20, 2000, int(generator.integers(1, 30))).tolist()]
+        split = int(generator.integers(1, len(ids)))
+        requests.append((ids[:split], ids[split:]))
+    for batch_tokens in (1, 64, 4096):
+        scores = score_continuations(model, requests, batch_tokens)
+        for (context, continuation), values in zip(requests, scores, strict=True):
+            assert values.dtype == np.float64
+            expected = model.log_probability([*context, *continuation], len(continuation))
+            assert values.tolist() == pytest.approx(expected, abs=1e-5)
+
+
+def test_batches_stay_within_their_tokens(new_model):
+    model = new_model()
+    score_continuations(model, [([1], list(range(20, 20 + length))) for length in range(1, 31)], batch_tokens=60)
+    assert model.largest <= 60
+
+
+def test_a_context_that_is_too_long_is_cut_from_the_left_behind_its_beginning():
+    request = ([1, *range(100, 150)], [7, 8])
+    ids, scored = fit(request, context_length=10)
+    assert (ids, scored) == ([1, *range(142, 150), 7, 8], 2)
+    assert is_cut(request, 10)
+    assert not is_cut(([1, *range(100, 108)], [7, 8]), 10)
+    assert fit(([1, *range(100, 108)], [7, 8]), 10)[0] == [1, *range(100, 108), 7, 8]
+
+
+def test_a_continuation_longer_than_the_context_is_scored_whole(new_model):
+    scores = ModelScorer(new_model(context_length=8)).score([([1, 50, 51], list(range(20, 50)))])
+    assert len(scores[0]) == 30
+    assert np.isfinite(scores[0]).all()
+
+
+def test_choices_are_scored_from_the_token_that_all_share_the_context_up_to(new_tokenizer):
+    tokenizer = new_tokenizer(merges=["は雪"])
+    requests = encode_choices(tokenizer, "空は", ["雪", "山"])
+    assert [tokenizer.decode(context[1:]) for context, _ in requests] == ["空", "空"]
+    assert [tokenizer.decode(ids) for _, ids in requests] == ["は雪", "は山"]
+    assert all(context[0] == tokenizer.bos_id for context, _ in requests)
+
+
+def test_a_choice_that_begins_another_one_is_scored_whole(new_tokenizer):
+    tokenizer = new_tokenizer(merges=["雪山"])
+    requests = encode_choices(tokenizer, "白い「", ["雪", "雪山"])
+    assert [tokenizer.decode(ids) for _, ids in requests] == ["雪", "雪山"]
+
+
+def test_without_a_context_everything_after_the_beginning_is_scored(new_tokenizer):
+    assert encode_choices(new_tokenizer(), "", ["𠮷野"]) == [([1], new_tokenizer().encode("𠮷野"))]
+
+
+@given(
+    st.text("神は雪山空", max_size=6),
+    st.lists(st.text("神は雪山空", min_size=1, max_size=4), min_size=1, max_size=4),
+)
+def test_at_least_one_token_of_every_choice_is_scored_and_no_text_is_lost(new_tokenizer, context, choices):
+    tokenizer = new_tokenizer(merges=["は雪", "雪山", "神は雪"])
+    for choice, (before, after) in zip(choices, encode_choices(tokenizer, context, choices), strict=True):
+        assert len(after) >= 1
+        assert tokenizer.decode([*before[1:], *after]) == context + choice

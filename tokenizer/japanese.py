@@ -1,0 +1,138 @@
+"""``JapaneseTokenizer``: encode any string to ids and decode them to exactly that string again."""
+
+import codecs
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+
+import sentencepiece
+
+from stage.errors import ArtifactError, UsageError
+from tokenizer.pieces import BEGIN_ID, END_ID, PADDING_ID, SPACE, UNKNOWN_ID
+
+MODEL_NAME = "tokenizer.model"
+FILES = (MODEL_NAME, "tokenizer.json", "tokenizer_config.json")
+
+
+class JapaneseTokenizer:
+    """A trained tokenizer, opened from any folder that holds ``tokenizer.model``: tokenizer, shards or model.
+
+    ``decode(encode(text)) == text`` for every string without lone surrogates. Text never yields special or reserved
+    pieces: ``<s>`` in a text is five characters; specials are asked for by ``begin`` and ``end`` or put in as ids.
+    """
+
+    unknown_id, bos_id, eos_id, padding_id = UNKNOWN_ID, BEGIN_ID, END_ID, PADDING_ID
+
+    def __init__(self, folder: Path | str) -> None:
+        file = Path(folder) / MODEL_NAME
+        try:
+            model = file.read_bytes()
+        except OSError:
+            raise ArtifactError(f"{folder}: holds no {MODEL_NAME}; a tokenizer, shards or model folder was expected") from None
+        self._processor = sentencepiece.SentencePieceProcessor()
+        try:
+            self._processor.load_from_serialized_proto(model)
+        except (RuntimeError, OSError):
+            raise ArtifactError(f"{file}: is not a SentencePiece model") from None
+        processor = self._processor
+        if (processor.unk_id(), processor.bos_id(), processor.eos_id(), processor.pad_id()) != (0, 1, 2, 3):
+            raise ArtifactError(f"{file}: was not trained by jgpt (special pieces at other ids)")
+        self.vocab_size: int = processor.vocab_size()
+        self._bytes = [self._piece_bytes(index) for index in range(self.vocab_size)]
+        self._byte_ids = frozenset(index for index in range(self.vocab_size) if processor.is_byte(index))
+        # the three byte pieces of a literal ▁, which SentencePiece itself would take for a space
+        self._space_mark_ids = [processor.piece_to_id(f"<0x{byte:02X}>") for byte in SPACE.encode()]
+
+    def encode(self, text: str, *, begin: bool = False, end: bool = False) -> list[int]:
+        """Ids of a text; ``<s>`` before and ``</s>`` after it only when asked for.
+
+        Raises UsageError for lone surrogates, which no UTF-8 text can hold.
+        """
+        try:
+            if SPACE in text:
+                ids: list[int] = []
+                for number, part in enumerate(text.split(SPACE)):
+                    ids += self._space_mark_ids if number else []
+                    ids += self._processor.encode(part)
+            else:
+                ids = self._processor.encode(text)
+        except UnicodeEncodeError as error:
+            raise UsageError(f"character {error.start} of the text is a lone surrogate, which no encoding can hold") from None
+        return [BEGIN_ID] * begin + ids + [END_ID] * end
+
+    def encode_batch(self, texts: Sequence[str]) -> list[list[int]]:
+        """Ids of several texts, without special pieces."""
+        return [self.encode(text) for text in texts]
+
+    def decode(self, ids: Iterable[int], *, special: bool = False) -> str:
+        """The text of some ids; special and reserved pieces are left out unless ``special``.
+
+        Bytes that form no character (a sequence cut in the middle) become U+FFFD. Raises UsageError for an id that the
+        vocabulary does not have.
+        """
+        decoder = StreamDecoder(self, special=special)
+        return decoder.feed(*ids) + decoder.flush()
+
+    def pieces(self, text: str) -> list[str]:
+        """The text of each token, for people to look at: spaces as ▁, bytes as ``<0xE3>``."""
+        return [self.piece(index) for index in self.encode(text)]
+
+    def piece(self, index: int) -> str:
+        """The piece of an id as SentencePiece writes it; raises UsageError for an id out of range."""
+        self._check(index)
+        return str(self._processor.id_to_piece(int(index)))
+
+    def piece_id(self, piece: str) -> int:
+        """The id of a piece (a reserved one, say); raises UsageError when the vocabulary has no such piece."""
+        index = int(self._processor.piece_to_id(piece))
+        if index == UNKNOWN_ID and piece != self.piece(UNKNOWN_ID):
+            raise UsageError(f"the vocabulary has no piece {piece!r}")
+        return index
+
+    def score(self, index: int) -> float:
+        """SentencePiece's score of a piece: minus its merge rank."""
+        return float(self._processor.get_score(index))
+
+    def is_byte(self, index: int) -> bool:
+        """Whether an id is one of the 256 byte pieces."""
+        return index in self._byte_ids
+
+    def is_control(self, index: int) -> bool:
+        """Whether an id is a special or reserved piece, which no text yields."""
+        return bool(self._processor.is_control(int(index)) or self._processor.is_unknown(int(index)))
+
+    def bytes_of(self, index: int, *, special: bool = False) -> bytes:
+        """UTF-8 bytes that an id stands for; of a special or reserved piece none, or its name when ``special``."""
+        self._check(index)
+        if special and self.is_control(index):
+            return self.piece(index).encode()
+        return self._bytes[index]
+
+    def _check(self, index: int) -> None:
+        if not 0 <= index < self.vocab_size:
+            raise UsageError(f"id {index} lies outside the vocabulary of {self.vocab_size} pieces")
+
+    def _piece_bytes(self, index: int) -> bytes:
+        processor = self._processor
+        if processor.is_control(index) or processor.is_unknown(index):
+            return b""
+        piece = str(processor.id_to_piece(index))
+        if processor.is_byte(index):
+            return bytes([int(piece[3:5], 16)])
+        return piece.replace(SPACE, " ").encode()
+
+
+class StreamDecoder:
+    """Decode ids as they come, giving out a character only when all its bytes are there."""
+
+    def __init__(self, tokenizer: JapaneseTokenizer, *, special: bool = False) -> None:
+        self._tokenizer = tokenizer
+        self._special = special
+        self._decoder = codecs.getincrementaldecoder("utf-8")(errors="replace")
+
+    def feed(self, *ids: int) -> str:
+        """The characters that these ids complete; raises UsageError for an id out of range."""
+        return self._decoder.decode(b"".join(self._tokenizer.bytes_of(index, special=self._special) for index in ids))
+
+    def flush(self) -> str:
+        """What is left at the end: U+FFFD for an incomplete character, else nothing."""
+        return self._decoder.decode(b"", final=True)

@@ -17,8 +17,8 @@ def compare(a: Path | str, b: Path | str, *, seed: int = 0) -> dict[str, Any]:
     """For each task that both folders hold: the primary metric of both, ``difference`` (b - a) with a paired bootstrap
     interval, the exact McNemar p-value, and the ids of the items that only ``a`` or only ``b`` has right.
 
-    Returns {"a": path, "b": path, "tasks": {NAME: {"primary", "items", "a", "b", "difference": {"value", "low", "high"},
-    "p_value", "only_a": [id], "only_b": [id]}}}. Pairs are of single items, so p-values are not corrected for the
+    Returns {"a": path, "b": path, "tasks": {NAME: {"primary", "items", "a", "b", "p_value",
+    "difference": {"value", "low", "high"}, "only_a": [id], "only_b": [id]}}}; the p-values are not corrected for the
     number of tasks. Raises ArtifactError when the folders have no task in common, or a task with other items.
     """
     results_a, samples_a = _read(Path(a))
@@ -26,7 +26,8 @@ def compare(a: Path | str, b: Path | str, *, seed: int = 0) -> dict[str, Any]:
     common = [name for name in results_a["tasks"] if name in results_b["tasks"]]
     if not common:
         raise ArtifactError(
-            f"{a} and {b} have no task in common: {_names(results_a)} against {_names(results_b)}; evaluate both with the same tasks"
+            f"{a} and {b} have no task in common ({_names(results_a)} against {_names(results_b)}): "
+            "evaluate both with the same tasks"
         )
     compared = {}
     for name in common:

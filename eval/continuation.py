@@ -38,7 +38,8 @@ def build_continuation(texts: Sequence[str], *, seed: int = 0, limit: int = 0) -
         without += not found
         items += found[: most - len(items)]
     notes = [
-        f"{len(items)} items from {read - without} documents; {without} had no sentence with {CHOICES - 1} others of like length",
+        f"{len(items)} items from {read - without} documents",
+        f"{without} documents had no sentence with {CHOICES - 1} others of like length",
         f"each place holds the true sentence in a {CHOICES}th of the items",
     ]
     return items, notes
@@ -70,7 +71,7 @@ def _document_items(number: int, text: str, generator: np.random.Generator, made
 
 
 def context_begin(spans: Sequence[tuple[int, int]], true: int) -> int:
-    """Where the context of a sentence begins: whole sentences before it, as many as start within ``CONTEXT`` characters."""
+    """Where the context of a sentence begins: that of the first sentence within ``CONTEXT`` characters before it."""
     start = spans[true][0]
     begin = start
     for before in range(true - 1, -1, -1):

@@ -27,7 +27,7 @@ class Documents(Sequence[str]):
         return np.asarray(self._stream[int(self._bounds[number]) : int(self._bounds[number + 1])], np.int64)
 
     def sample(self, tokens: int, seed: int) -> Iterator[NDArray[np.int64]]:
-        """Documents with at most so many tokens together: all in order if they fit, else drawn by seed, the last one cut."""
+        """Documents of at most so many tokens together: all in order, or where they do not fit drawn by seed."""
         if len(self._stream) <= tokens:
             yield from (self.ids(number) for number in range(len(self)))
             return

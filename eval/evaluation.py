@@ -1,4 +1,4 @@
-"""Measure a model: bits per character, tasks, baselines beside every figure; into ``results.json`` and ``samples.jsonl``."""
+"""Measure a model: bits per character and tasks, with baselines, into ``results.json`` and ``samples.jsonl``."""
 
 import json
 import logging
@@ -49,7 +49,7 @@ def evaluate(
     overwrite: bool = False,
     quiet: bool = False,
 ) -> Manifest:
-    """Measure a model folder, or one of its checkpoints, on the shards that it was trained on, or on others of the same tokenizer.
+    """Measure a model folder, or one of its checkpoints, on the shards that it was trained on or on ``shards``.
 
     ``data`` holds the files of the tasks that need some. Raises ArtifactError for folders that are not what they should
     be, UsageError where something is missing from the request, InputError for data files that are not as declared.
@@ -73,6 +73,11 @@ def evaluate(
         # read now: a broken file should fail before minutes of scoring
         items = build_items(task, valid, train, shots=config.shots, limit=config.limit, seed=config.seed, preset=preset)
         declared.append(_given(items))
+
+    if data is not None and all(name in INTRINSIC for name in config.tasks):
+        log.warning(
+            "--data %s: has no effect, none of the tasks %s reads files", data, ", ".join(config.tasks) or "asked for"
+        )
 
     def make(folder: Path) -> Made:
         return _make(folder, config, model, place, model_input, declared, device, dtype, quiet)
@@ -109,7 +114,7 @@ def _make(
     results: dict[str, Any] = {
         "schema": SCHEMA,
         "model": {
-            "path": str(model_folder),
+            "path": model_folder.name,  # the whole path is in the manifest: data must not depend on where it lies
             "data_sha256": model_input.sha256,
             "parameters": sum(weight.numel() for weight in model.parameters()),
             "context_length": scorer.context_length,

@@ -2,10 +2,11 @@
 
 Kneser and Ney (1995) as interpolated by Chen and Goodman (1999), one discount an order, D = n1 / (n1 + 2 n2):
 
-    p_n(w | c) = max(count(c w) - D, 0) / count(c ·) + D · kinds(c ·) / count(c ·) · p_{n-1}(w | c without its first token)
+    p_n(w | c) = max(count(c w) - D, 0) / count(c ·) + D · kinds(c ·) / count(c ·) · p_{n-1}(w | c shortened)
 
-down to the uniform distribution over the vocabulary. The highest order counts occurrences, the lower ones count the
-different tokens to the left. Every document is preceded by padding, so contexts never cross documents.
+down to the uniform distribution over the vocabulary; a context is shortened by its first token. The highest order counts
+occurrences, the lower ones the different tokens to the left. Padding precedes every document, so contexts never cross
+documents.
 """
 
 from collections.abc import Iterable, Sequence
@@ -22,7 +23,7 @@ _CHUNK = 1 << 18  # positions scored at once
 
 
 class _Order(NamedTuple):
-    """The n-grams of one length, sorted by key = context · base + last token; a context is numbered by its own order."""
+    """The n-grams of one length, sorted by key = number of the context · base + last token."""
 
     keys: Numbers  # [kinds of n-grams]
     counts: Counts  # [kinds of n-grams]
@@ -87,7 +88,7 @@ class KneserNey:
         return np.concatenate(pieces), np.concatenate(masks)
 
     def _count(self, stream: Numbers, predicted: NDArray[np.bool_]) -> list[_Order]:
-        """Number the n-grams of each length, shortest first: an n-gram is the pair (number of its context, last token)."""
+        """Number the n-grams of each length, shortest first: each is the pair (number of its context, last token)."""
         numbers = np.zeros(
             len(stream), np.int64
         )  # number of the (n-1)-gram that ends at each position; one empty 0-gram
@@ -144,7 +145,7 @@ def _order(keys: Numbers, counts: Counts, contexts: int, base: int) -> _Order:
 
 
 def _before(numbers: Numbers) -> Numbers:
-    """The number at the position before; the stream begins with padding, so what stands at its front does not matter."""
+    """The number at the position before; what stands at the front is padding and does not matter."""
     if len(numbers) == 0:
         return numbers
     return np.concatenate([numbers[:1] * 0, numbers[:-1]], dtype=np.int64)

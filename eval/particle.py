@@ -22,7 +22,7 @@ CONFUSABLE = (("が", "の"), ("に", "へ"), ("に", "で"), ("と", "に"), ("
 """Exchanges that are often acceptable: 神の造りし / 神が造りし, 家に帰る / 家へ帰る, 忍耐と信仰 / 忍耐の信仰."""
 
 LEAST_SHARE = 0.01
-"""Particles rarer than this share are left out: in literary text what UniDic-lite takes for で or から is mostly no particle."""
+"""Particles rarer than this are left out: what UniDic-lite takes for で or から in old text is mostly no particle."""
 
 MAX_ITEMS = 1000
 _SENTENCES = 5 * MAX_ITEMS  # read at most; a large corpus is sampled
@@ -50,7 +50,7 @@ def build_particle(texts: Sequence[str], *, seed: int = 0, limit: int = 0) -> tu
     for place, (number, at, old, new) in enumerate(swaps):
         sentence = sentences[number]
         changed = sentence.text[:at] + new + sentence.text[at + len(old) :]
-        # the two halves of a balanced exchange follow one another, so the place of the right one does not tell them apart
+        # A→B and B→A follow one another: both have their right sentence in the same place
         gold = (place // 2) % 2
         choices = (changed, sentence.text) if gold else (sentence.text, changed)
         items.append(Item(f"{sentence.id}:{old}>{new}@{at}", "", choices, gold))

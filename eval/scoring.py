@@ -25,7 +25,7 @@ class Scorer(Protocol):
 
 
 class Window(NamedTuple):
-    """A piece of a sequence that fits the model: ids [up to context length + 1], the last ``scored`` of them are targets."""
+    """A piece of a sequence that fits the model: up to context length + 1 ids, the last ``scored`` are targets."""
 
     ids: Ids
     scored: int
@@ -155,7 +155,7 @@ def _common_prefix(a: Sequence[int], b: Sequence[int]) -> int:
 
 
 def _batches(pieces: Sequence[Window], batch_tokens: int) -> Iterable[list[int]]:
-    """Numbers of windows, longest first, so many that rows times the longest stays within ``batch_tokens``; at least one."""
+    """Numbers of windows, longest first: as many as fit into ``batch_tokens`` with padding, at least one."""
     order = sorted(range(len(pieces)), key=lambda number: -len(pieces[number].ids))
     begin = 0
     while begin < len(order):

@@ -52,7 +52,8 @@ class Task:
 
         Raises UsageError without ``data``, and InputError when no such file is there; both tell the layout.
         """
-        layout = f"jglue/{self.files['folder']}-v1.3/{self.files[split].replace('*', '1.3')} (any version), from {self.source}"
+        example = f"jglue/{self.files['folder']}-v1.3/{self.files[split].replace('*', '1.3')}"
+        layout = f"{example} (any version), from {self.source}"
         if data is None:
             raise UsageError(f"task {self.name} needs --data DIR, where DIR holds {layout}")
         if not data.is_dir():
@@ -71,8 +72,9 @@ class Task:
         found = self._find(data, "train")
         if found is None:
             raise UsageError(
-                f"--shots {shots}: task {self.name} takes solved examples from {self.files['train'].replace('*', '1.3')} "
-                f"beside {valid}, which is not there: get it from {self.source}, or use --shots 0"
+                f"--shots {shots}: task {self.name} takes solved examples from "
+                f"{self.files['train'].replace('*', '1.3')} beside {valid}, which is not there: "
+                f"get it from {self.source}, or use --shots 0"
             )
         return found
 

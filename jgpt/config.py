@@ -69,7 +69,9 @@ class ModelConfig:
         if not 0 <= self.dropout < 1:
             raise UsageError(f"--model.dropout {self.dropout} lies outside 0 to 1")
         if self.bias and self.architecture != "gpt2":
-            raise UsageError("--model.bias belongs to --model.architecture gpt2; the default architecture has no biases")
+            raise UsageError(
+                "--model.bias belongs to --model.architecture gpt2; the default architecture has no biases"
+            )
 
     def derived(self, vocab_size: int, normalization: str = "none") -> "ModelConfig":
         """The same with every field that was left open filled in: from the depth, and from the shards.
@@ -83,7 +85,9 @@ class ModelConfig:
         if width % heads:
             raise UsageError(f"--model.width {width} is not a multiple of --model.heads {heads}")
         if (width // heads) % 2 and self.architecture == "default":
-            raise UsageError(f"--model.width {width} over --model.heads {heads} is odd; rotary positions need an even head size")
+            raise UsageError(
+                f"--model.width {width} over --model.heads {heads} is odd; rotary positions need an even head size"
+            )
         return replace(
             self,
             width=width,

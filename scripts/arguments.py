@@ -32,9 +32,9 @@ class Parser(ArgumentParser):
         # jsonargparse makes parsers of the same class for its own use, with arguments of its own
         super().__init__(**{"prog": prog, "description": description, "allow_abbrev": False, **more})
 
-    def format_help(self) -> str:
+    def format_help(self, *arguments: Any) -> str:
         """What the command is for and examples of it come before the many flags."""
-        text = str(super().format_help())
+        text = str(super().format_help(*arguments))
         start = text.find("\noptions:")
         return f"{self.description}\n\nexamples:\n" + "".join(f"  {each}\n" for each in self.examples) + text[start:]
 

@@ -70,7 +70,9 @@ def with_data(recipe: RecipeConfig, data: Path | None) -> RecipeConfig:
     if data is None:
         needing = [source.path for source in recipe.corpus.sources if DATA in source.path]
         if needing:
-            raise UsageError(f"this recipe reads {needing[0]}: say where that lies with --data DIR (the README says where it is had)")
+            raise UsageError(
+                f"this recipe reads {needing[0]}: say where that lies with --data DIR (the README says where it is had)"
+            )
         return recipe
     sources = [replace(source, path=source.path.replace(DATA, str(data))) for source in recipe.corpus.sources]
     return replace(recipe, corpus=replace(recipe.corpus, sources=sources))

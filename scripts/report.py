@@ -106,13 +106,9 @@ def read_run_folder(run: Path) -> Run:
     found.metrics = _read_metrics(found.folder / "model" / "metrics.jsonl")
     found.model_config = _read_json(found.folder / "model" / "config.json", dict)
     found.results = _read_json(found.folder / "eval" / "results.json", dict)
-    found.samples = [
-        entry for entry in _read_json(found.folder / "samples.json", list) if isinstance(entry, dict)
-    ]
+    found.samples = [entry for entry in _read_json(found.folder / "samples.json", list) if isinstance(entry, dict)]
     if not found.manifests and not found.metrics:
-        raise ArtifactError(
-            f"{run}: holds no stage of a run; name a folder that `jgpt run` or `jgpt quickstart` made"
-        )
+        raise ArtifactError(f"{run}: holds no stage of a run; name a folder that `jgpt run` or `jgpt quickstart` made")
     return found
 
 
@@ -143,9 +139,7 @@ def _headline(page: Page, run: Run) -> None:
         value = f"{bits.value:.3f}"
         if bits.low is not None and bits.high is not None:
             note = f"95 % interval {bits.low:.3f} – {bits.high:.3f} · "
-        if others := [
-            f"{name} {mark.value:.2f}" for name, mark in _baselines(language, "bits_per_character")
-        ]:
+        if others := [f"{name} {mark.value:.2f}" for name, mark in _baselines(language, "bits_per_character")]:
             note += f"against {', '.join(others)} · "
         note += "lower is better"
     elif watched:
@@ -174,9 +168,7 @@ def _pipeline(page: Page, run: Run) -> None:
     page.section("Pipeline", "処理の流れ")
     facts = {
         "corpus": _facts(run, "corpus", documents="documents", chars="characters", characters="characters"),
-        "tokenizer": _facts(
-            run, "tokenizer", vocab_size="pieces", characters_per_token="characters per token"
-        ),
+        "tokenizer": _facts(run, "tokenizer", vocab_size="pieces", characters_per_token="characters per token"),
         "shards": _facts(run, "shards", train_tokens="tokens to train on", valid_tokens="tokens held out"),
         "model": _facts(run, "model", steps="steps", parameters="parameters"),
         "eval": tuple(run.results.get("tasks") or {}),
@@ -189,13 +181,9 @@ def _pipeline(page: Page, run: Run) -> None:
             state = "not finished" if run.missing[name] else "not run"
             steps.append(Step(english, japanese, "—", (state,), missing=True))
     page.steps(steps)
-    timed = [
-        (english, run.manifests[name].seconds) for name, _, english, _ in STAGES if name in run.manifests
-    ]
+    timed = [(english, run.manifests[name].seconds) for name, _, english, _ in STAGES if name in run.manifests]
     if len(timed) > 1:
-        page.figure(
-            partial(share_bar, timed, show=duration), "Where the time went", japanese="時間の内訳", wide=True
-        )
+        page.figure(partial(share_bar, timed, show=duration), "Where the time went", japanese="時間の内訳", wide=True)
     for name, _, english, _ in STAGES:
         if name in run.missing:
             page.note(f"{english}: left out; {run.missing[name] or 'this stage has not been run'}.")
@@ -240,9 +228,7 @@ def _corpus(page: Page, run: Run) -> None:
             caption=f"In characters. {counts.get('split_rule', '')}".strip(),
         )
     if rejected:
-        reasons = [
-            Bar(reason.replace("_", " "), count, colour=1) for reason, count in rejected.most_common(10)
-        ]
+        reasons = [Bar(reason.replace("_", " "), count, colour=1) for reason, count in rejected.most_common(10)]
         page.figure(partial(bar_plot, reasons), "Rejected, by reason", japanese="除外の理由")
     if run.licenses:
         columns = list(dict.fromkeys(key for entry in run.licenses for key in entry))
@@ -291,9 +277,7 @@ def _tokenizer(page: Page, run: Run) -> None:
         Piece(_piece_text(processor, index), f"id {index}", processor.is_byte(index))
         for index in processor.encode(sentence)[:_MOST_PIECES]
     ]
-    page.pieces(
-        cut, "A sentence as the model sees it", japanese="分割の例", caption=f"{len(cut)} pieces. {origin}"
-    )
+    page.pieces(cut, "A sentence as the model sees it", japanese="分割の例", caption=f"{len(cut)} pieces. {origin}")
 
 
 def _training(page: Page, run: Run) -> None:
@@ -306,9 +290,7 @@ def _training(page: Page, run: Run) -> None:
         page.note("No metrics were recorded.")
         return
     # the same text in both units gives the factor; the train split holds about as many characters a token
-    both = [
-        line for line in valid if _is_number(line.get("valid_bits_per_character")) and line["valid_loss"] > 0
-    ]
+    both = [line for line in valid if _is_number(line.get("valid_bits_per_character")) and line["valid_loss"] > 0]
     factors = [line["valid_bits_per_character"] / line["valid_loss"] for line in both]
     factor = statistics.median(factors) if factors else 1.0
     unit = "bits per character" if factors else "nats per token"
@@ -328,15 +310,15 @@ def _training(page: Page, run: Run) -> None:
         named = [(name, mark.value) for name, mark in baselines if name in ("5-gram", "xz")]
         references = [Mark(f"{name}: {value:.2f}", value) for name, value in named]
     top = _steep_start(steps, smoothed, valid_values, references)
-    caption = "The thin line is every step, the strong one its moving average; the first steps may lie above the picture."
+    caption = (
+        "The thin line is every step, the strong one its moving average; the first steps may lie above the picture."
+    )
     if factors:
         caption += (
             " Both losses are turned into bits by the held-out text's characters per token. This curve is taken on a part of it,"
             " in windows that do not overlap: jgpt eval gives the exact figure."
         )
-    draw = partial(
-        line_plot, curves, x_label="step", y_label=unit, references=references, y_limits=(None, top)
-    )
+    draw = partial(line_plot, curves, x_label="step", y_label=unit, references=references, y_limits=(None, top))
     page.figure(draw, "Loss", japanese="損失", caption=caption, wide=True)
     for key, heading, japanese, label in (
         ("learning_rate", "Learning rate", "学習率", ""),
@@ -345,9 +327,7 @@ def _training(page: Page, run: Run) -> None:
         points = [(float(line["step"]), line[key]) for line in train if _is_number(line.get(key))]
         if len(points) > 1:
             curve = Series("", [x for x, _ in points], [y for _, y in points])
-            draw = partial(
-                line_plot, [curve], x_label="step", y_label=label, y_limits=(0.0, None), height=190
-            )
+            draw = partial(line_plot, [curve], x_label="step", y_label=label, y_limits=(0.0, None), height=190)
             page.figure(draw, heading, japanese=japanese)
 
 
@@ -365,9 +345,7 @@ def _evaluation(page: Page, run: Run) -> None:
             for name, mark in _baselines(language, "bits_per_character")
         ]
         size = ", ".join(
-            f"{language[key]:,} {key}"
-            for key in ("documents", "characters", "tokens")
-            if _is_number(language.get(key))
+            f"{language[key]:,} {key}" for key in ("documents", "characters", "tokens") if _is_number(language.get(key))
         )
         page.figure(
             partial(bar_plot, rows, show="{:.2f}".format),
@@ -378,9 +356,7 @@ def _evaluation(page: Page, run: Run) -> None:
         )
     for metric in dict.fromkeys(task.get("primary", "accuracy") for task in tasks.values()):
         found = [
-            _task_bar(name, task, metric)
-            for name, task in tasks.items()
-            if task.get("primary", "accuracy") == metric
+            _task_bar(name, task, metric) for name, task in tasks.items() if task.get("primary", "accuracy") == metric
         ]
         bars = [bar for bar in found if bar]
         shares = all(0 <= bar.value <= 1 for bar in bars)
@@ -432,9 +408,7 @@ def _parameters(page: Page, run: Run) -> None:
         manifest = run.manifests[name]
         rows: dict[str, object] = dict(manifest.parameters)
         rows["counts"] = manifest.counts
-        rows["inputs"] = {
-            f"{entry.role} {entry.path}": entry.sha256[:12] for entry in manifest.inputs[:_MOST_INPUTS]
-        }
+        rows["inputs"] = {f"{entry.role} {entry.path}": entry.sha256[:12] for entry in manifest.inputs[:_MOST_INPUTS]}
         if len(manifest.inputs) > _MOST_INPUTS:
             rows["further inputs"] = len(manifest.inputs) - _MOST_INPUTS
         rows |= {
@@ -456,9 +430,7 @@ def _about(page: Page, run: Run) -> None:
             for entry in run.licenses
         ]
         page.paragraph(f"Licences of the text: {'; '.join(dict.fromkeys(parts))}.")
-    if _is_old(
-        run.licenses, [entry.path for manifest in run.manifests.values() for entry in manifest.inputs]
-    ):
+    if _is_old(run.licenses, [entry.path for manifest in run.manifests.values() for entry in manifest.inputs]):
         page.warning(_OLD_TEXT_EN)
         page.warning(_OLD_TEXT_JA, "ja")
     versions = sorted({manifest.jgpt_version for manifest in run.manifests.values()})
@@ -574,9 +546,7 @@ def _sentence(run: Run) -> tuple[str, str]:
         if row["split"] == "valid" and free:
             text = row["text"][:400].strip()
             end = max(text[:110].rfind(mark) for mark in "。\n ") + 1
-            return text[
-                : end if end > 30 else 90
-            ].strip(), f"Held-out text, {row['source']} ({row['license']})."
+            return text[: end if end > 30 else 90].strip(), f"Held-out text, {row['source']} ({row['license']})."
     return _SENTENCE, "Natsume Sōseki, 1905 (public domain)."
 
 
@@ -623,17 +593,14 @@ def _written(figures: Any) -> str:
     entry = _entry(figures, "")
     if entry is None:
         return "—"
-    interval = (
-        f"  [{entry.low:.4f} – {entry.high:.4f}]" if entry.low is not None and entry.high is not None else ""
-    )
+    interval = f"  [{entry.low:.4f} – {entry.high:.4f}]" if entry.low is not None and entry.high is not None else ""
     return f"{entry.value:.4f}{interval}"
 
 
 def _baselines(holder: Mapping[str, Any], metric: str) -> list[tuple[str, Mark]]:
     """The baselines that have a value for a metric, in their order."""
     entries = (
-        (str(name), _entry(metrics.get(metric), str(name)))
-        for name, metrics in holder.get("baselines", {}).items()
+        (str(name), _entry(metrics.get(metric), str(name))) for name, metrics in holder.get("baselines", {}).items()
     )
     return [(name, entry) for name, entry in entries if entry]
 
@@ -667,11 +634,7 @@ def _steep_start(
     """An upper end of the loss axis that leaves out the fall of the first steps, which would flatten the rest."""
     if len(losses) < 20:
         return None
-    later = [
-        loss
-        for step, loss in zip(steps, losses, strict=True)
-        if step >= steps[-1] * 0.03 and math.isfinite(loss)
-    ]
+    later = [loss for step, loss in zip(steps, losses, strict=True) if step >= steps[-1] * 0.03 and math.isfinite(loss)]
     return max([*later, *valid[1:], *(mark.value for mark in references)], default=0.0) * 1.03 or None
 
 

@@ -110,7 +110,9 @@ def list_files(path: str, suffixes: Sequence[str]) -> list[str]:
             filesystem, root = fsspec.core.url_to_fs(path)
             if filesystem.isfile(root) or not filesystem.isdir(root):
                 return [path]
-            found = sorted(filesystem.unstrip_protocol(name) for name in filesystem.find(root) if bare_suffix(name) in suffixes)
+            found = sorted(
+                filesystem.unstrip_protocol(name) for name in filesystem.find(root) if bare_suffix(name) in suffixes
+            )
         except (OSError, ValueError, ImportError) as error:
             raise InputError(f"{path}: cannot be opened ({_first_line(error)})") from None
     else:

@@ -117,7 +117,14 @@ def run_folder(
 
 
 def finish_run(
-    out: Path, *, stage: str, parameters: dict[str, Any], inputs: list[Input], made: Made, seconds: float, keep_out: Iterable[str] = ()
+    out: Path,
+    *,
+    stage: str,
+    parameters: dict[str, Any],
+    inputs: list[Input],
+    made: Made,
+    seconds: float,
+    keep_out: Iterable[str] = (),
 ) -> Manifest:
     """Write the manifest of a run folder: all files but those below the folders ``keep_out`` (checkpoints) are outputs."""
     left_out = tuple(f"{name}/" for name in keep_out)
@@ -204,7 +211,9 @@ def _is_current(out: Path, stage: str, parameters: dict[str, Any], inputs: list[
             if overwrite:
                 return False
             raise
-        version = "" if manifest.jgpt_version == Manifest("", {}, []).jgpt_version else f" (by jgpt {manifest.jgpt_version})"
+        version = (
+            "" if manifest.jgpt_version == Manifest("", {}, []).jgpt_version else f" (by jgpt {manifest.jgpt_version})"
+        )
         log.info("%s: up to date%s", out, version)
         return True
     if not overwrite:
@@ -218,7 +227,9 @@ def _same_run(out: Path, record: dict[str, Any], overwrite: bool) -> bool:
     old = read_run(out, record["stage"]) if not overwrite else _read_any_run(out)
     differing = difference({"stage": old.get("stage")}, {"stage": record["stage"]})
     differing += difference(old["parameters"], record["parameters"])
-    differing += _differing_inputs([Input(**entry) for entry in old["inputs"]], [Input(**entry) for entry in record["inputs"]])
+    differing += _differing_inputs(
+        [Input(**entry) for entry in old["inputs"]], [Input(**entry) for entry in record["inputs"]]
+    )
     if differing and not overwrite:
         raise ArtifactError(
             f"{out}: holds an unfinished run with {'; '.join(differing[:5])}: choose another --out, or replace it with --overwrite"

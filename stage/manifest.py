@@ -132,7 +132,9 @@ def check_outputs(folder: Path | str, manifest: Manifest, deep: bool = False) ->
                 f"{file}: has {file.stat().st_size} bytes, {output.bytes} were written: make the folder anew with --overwrite"
             )
         if deep and sha256_file(str(file)) != output.sha256:
-            raise ArtifactError(f"{file}: its content was changed since it was written: make the folder anew with --overwrite")
+            raise ArtifactError(
+                f"{file}: its content was changed since it was written: make the folder anew with --overwrite"
+            )
 
 
 def artifact_input(role: str, folder: Path | str, stage: str) -> Input:

@@ -114,14 +114,10 @@ class Page:
         """A table for what is text; numbers stand to the right; a wide one scrolls within itself."""
         self._add("table", _table(head, rows, caption))
 
-    def figure(
-        self, draw: Draw, heading: str, *, japanese: str = "", caption: str = "", wide: bool = False
-    ) -> None:
+    def figure(self, draw: Draw, heading: str, *, japanese: str = "", caption: str = "", wide: bool = False) -> None:
         """A picture, drawn for a phone and for a desk; CSS shows the fitting one. Neighbours share a row unless ``wide``."""
         widths = {"narrow": NARROW, "roomy": WIDE} | ({"full": FULL} if wide else {})
-        pictures = "".join(
-            f'<div class="{name}">{draw(title=heading, width=widths[name])}</div>' for name in widths
-        )
+        pictures = "".join(f'<div class="{name}">{draw(title=heading, width=widths[name])}</div>' for name in widths)
         below = f"<figcaption>{_linked(caption)}</figcaption>" if caption else ""
         kind = ' class="wide"' if wide else ""
         self._add("figure", f"<figure{kind}><h3>{_names(heading, japanese)}</h3>{pictures}{below}</figure>")
@@ -168,9 +164,7 @@ class Page:
     def render(self) -> str:
         """The whole page as HTML."""
         subtitle = f'<p class="subtitle">{escape(self.subtitle)}</p>' if self.subtitle else ""
-        seal = (
-            f'<span class="seal" lang="ja" aria-hidden="true">{escape(self.seal)}</span>' if self.seal else ""
-        )
+        seal = f'<span class="seal" lang="ja" aria-hidden="true">{escape(self.seal)}</span>' if self.seal else ""
         links = "".join(f'<a href="#{name}">{escape(heading)}</a>' for name, heading in self._sections)
         navigation = f'<nav aria-label="Sections">{links}</nav>' if len(self._sections) > 1 else ""
         return (

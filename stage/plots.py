@@ -180,11 +180,7 @@ def line_plot(
     bottom = height - (36 if x_label else 22)
 
     def place_x(value: float) -> float:
-        at = (
-            math.log(value / x_low) / math.log(x_high / x_low)
-            if log_x
-            else (value - x_low) / (x_high - x_low)
-        )
+        at = math.log(value / x_low) / math.log(x_high / x_low) if log_x else (value - x_low) / (x_high - x_low)
         return left + at * (right - left)
 
     def place_y(value: float) -> float:
@@ -216,9 +212,7 @@ def line_plot(
         if y_low <= mark.value <= y_high:
             y = place_y(mark.value)
             out.line(left, y, right, y, colour=_var("ink"), dash="2 4")
-            out.text(
-                *_free_place(curve, _text_width(mark.label), left + 6, right - 4, y), mark.label, small=True
-            )
+            out.text(*_free_place(curve, _text_width(mark.label), left + 6, right - 4, y), mark.label, small=True)
     if at_ends:
         ends = [(place_y(points[-1][1]), entry) for entry, points in drawn if entry in legend]
         ends.sort(key=lambda end: end[0])
@@ -250,9 +244,7 @@ def bar_plot(
     end = limit or max(reach) * 1.02 or 1.0
     labels = max(_text_width(bar.label) for bar in bars)
     values = max(_text_width(_interval(bar, show)) for bar in bars)
-    beside = (
-        width >= WIDE and min(labels, width * 0.3) + values < width / 2
-    )  # else label and value above the bar
+    beside = width >= WIDE and min(labels, width * 0.3) + values < width / 2  # else label and value above the bar
     left = min(labels, width * 0.3) + 14 if beside else 0.0
     right = width - (values + 12 if beside else 1.0)
     order = list(dict.fromkeys(mark.label for bar in bars for mark in bar.marks))
@@ -419,9 +411,7 @@ class _Canvas:
             more += f' paint-order="stroke" stroke="{_var("paper")}" stroke-width="4" stroke-linejoin="round"'
         self.parts.append(f'<text x="{_n(x)}" y="{_n(y)}" fill="{fill}"{more}>{escape(text)}</text>')
 
-    def bar(
-        self, x: float, y: float, wide: float, tall: float, colour: str, hint: str, faint: bool = False
-    ) -> None:
+    def bar(self, x: float, y: float, wide: float, tall: float, colour: str, hint: str, faint: bool = False) -> None:
         more = ' fill-opacity="0.45"' if faint else ""
         self.parts.append(
             f'<rect x="{_n(x)}" y="{_n(y)}" width="{_n(max(wide, 0.5))}" height="{_n(max(tall, 0))}" rx="2" fill="{colour}"{more}>'
@@ -430,9 +420,7 @@ class _Canvas:
 
     def square(self, x: float, y: float, colour: str, faint: bool = False) -> None:
         more = ' fill-opacity="0.45"' if faint else ""
-        self.parts.append(
-            f'<rect x="{_n(x)}" y="{_n(y)}" width="10" height="10" rx="2" fill="{colour}"{more}/>'
-        )
+        self.parts.append(f'<rect x="{_n(x)}" y="{_n(y)}" width="10" height="10" rx="2" fill="{colour}"{more}/>')
 
     def dot(self, x: float, y: float, colour: str, hint: str) -> None:
         self.parts.append(
@@ -543,9 +531,7 @@ def _points(series: Series, log_x: bool, limit: int) -> list[tuple[float, float]
         return pairs
     size = math.ceil(len(pairs) / limit)
     groups = [pairs[start : start + size] for start in range(0, len(pairs), size)]
-    thinned = [
-        (sum(x for x, _ in group) / len(group), sum(y for _, y in group) / len(group)) for group in groups
-    ]
+    thinned = [(sum(x for x, _ in group) / len(group), sum(y for _, y in group) / len(group)) for group in groups]
     return [pairs[0], *thinned[1:-1], pairs[-1]]
 
 
@@ -553,9 +539,7 @@ def _limits(values: Sequence[float], wished: tuple[float | None, float | None]) 
     low = min(values) if wished[0] is None else wished[0]
     high = max(values) if wished[1] is None else wished[1]
     margin = (high - low) * 0.05 or abs(high) * 0.1 or 1.0
-    return low - (margin if wished[0] is None else 0), high + (
-        margin if wished[1] is None or high <= low else 0
-    )
+    return low - (margin if wished[0] is None else 0), high + (margin if wished[1] is None or high <= low else 0)
 
 
 def _span(low: float, high: float, log: bool) -> tuple[float, float]:
@@ -581,9 +565,7 @@ def _tick_texts(ticks: Sequence[float]) -> list[str]:
     step = ticks[1] - ticks[0]
     if step < 1e-3:
         return [f"{tick:.3g}" for tick in ticks]
-    decimals = next(
-        count for count in range(5) if abs(step * 10**count - round(step * 10**count)) < 1e-6 or count == 4
-    )
+    decimals = next(count for count in range(5) if abs(step * 10**count - round(step * 10**count)) < 1e-6 or count == 4)
     return [f"{tick:,.{decimals}f}" if tick else "0" for tick in ticks]
 
 
@@ -593,11 +575,7 @@ def _bare(text: str) -> str:
 
 
 def _interval(entry: Bar | Mark, show: Callable[[float], str]) -> str:
-    if (
-        entry.low is None
-        or entry.high is None
-        or not (math.isfinite(entry.low) and math.isfinite(entry.high))
-    ):
+    if entry.low is None or entry.high is None or not (math.isfinite(entry.low) and math.isfinite(entry.high)):
         return show(entry.value)
     return f"{show(entry.value)}  [{show(entry.low)} – {show(entry.high)}]".replace("\u00a0% –", " –")
 

@@ -27,7 +27,9 @@ class JapaneseTokenizer:
         try:
             model = file.read_bytes()
         except OSError:
-            raise ArtifactError(f"{folder}: holds no {MODEL_NAME}; a tokenizer, shards or model folder was expected") from None
+            raise ArtifactError(
+                f"{folder}: holds no {MODEL_NAME}; a tokenizer, shards or model folder was expected"
+            ) from None
         self._processor = sentencepiece.SentencePieceProcessor()
         try:
             self._processor.load_from_serialized_proto(model)
@@ -56,7 +58,9 @@ class JapaneseTokenizer:
             else:
                 ids = self._processor.encode(text)
         except UnicodeEncodeError as error:
-            raise UsageError(f"character {error.start} of the text is a lone surrogate, which no encoding can hold") from None
+            raise UsageError(
+                f"character {error.start} of the text is a lone surrogate, which no encoding can hold"
+            ) from None
         return [BEGIN_ID] * begin + ids + [END_ID] * end
 
     def encode_batch(self, texts: Sequence[str]) -> list[list[int]]:

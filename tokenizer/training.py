@@ -59,7 +59,11 @@ def train_tokenizer(
         licenses = [{"source": file, "license": "unknown"} for file in files]
 
     def texts() -> Iterator[str]:
-        found = iterate_texts(corpus, "train") if corpus is not None else (part for file in files for part in read_text(file))
+        found = (
+            iterate_texts(corpus, "train")
+            if corpus is not None
+            else (part for file in files for part in read_text(file))
+        )
         return islice(found, config.limit or None)
 
     def make(folder: Path) -> Made:
@@ -108,7 +112,9 @@ def train_pieces(sample: LineSample, config: TokenizerConfig) -> TrainedPieces:
         lines = [part for line in lines for part in line.translate(cut).split("\n") if part]
     covered = sum(count for _, count in ranked[: max(most, 1)]) / max(characters.total(), 1)
     if not lines:
-        raise UsageError(f"--vocab_size {config.vocab_size} leaves no room for the characters of this text: ask for more")
+        raise UsageError(
+            f"--vocab_size {config.vocab_size} leaves no room for the characters of this text: ask for more"
+        )
     log.info(
         "tokenizer: %d of %d distinct characters become pieces and cover %.3f %% of the text",
         min(most, len(ranked)),
@@ -246,5 +252,3 @@ def _captured_log() -> Iterator[list[str]]:
             os.close(saved)
             file.seek(0)
             captured[0] = file.read().decode("utf-8", "replace")
-
-

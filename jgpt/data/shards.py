@@ -8,6 +8,7 @@ import shutil
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from functools import cached_property
+from itertools import pairwise
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -52,7 +53,8 @@ def write_shards(
 
     def make(folder: Path) -> Made:
         tasks = [
-            _Task(file, Path(tokenizer), folder, number, config.limit) for number, file in enumerate(document_files(corpus))
+            _Task(file, Path(tokenizer), folder, number, config.limit)
+            for number, file in enumerate(document_files(corpus))
         ]
         counts = {f"{split}_{name}": 0 for split in SPLITS for name in ("documents", "tokens", "characters")}
         for written in run_over(_encode_file, tasks, workers=workers, description="shard", quiet=quiet):
@@ -149,13 +151,15 @@ class ShardSet:
 
     def split(self, name: str) -> TokenStream:
         """The tokens of ``train`` or ``valid``; empty when the split has none."""
-        return TokenStream(sorted(file for file in self.folder.glob(f"{name}-*.npy") if not file.name.endswith(".documents.npy")))
+        return TokenStream(
+            sorted(file for file in self.folder.glob(f"{name}-*.npy") if not file.name.endswith(".documents.npy"))
+        )
 
     def documents(self, split: str) -> Iterator[TokenArray]:
         """Each document's ids, with ``<s>`` and ``</s>``."""
         stream = self.split(split)
         ends = np.append(stream.document_starts, len(stream))
-        for start, stop in zip(ends[:-1], ends[1:], strict=True):
+        for start, stop in pairwise(ends):
             yield stream[int(start) : int(stop)]
 
 

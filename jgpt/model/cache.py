@@ -27,7 +27,9 @@ class LayerCache:
 class Cache:
     """One ``LayerCache`` a block."""
 
-    def __init__(self, config: ModelConfig, batch: int, device: torch.device, dtype: torch.dtype = torch.float32) -> None:
+    def __init__(
+        self, config: ModelConfig, batch: int, device: torch.device, dtype: torch.dtype = torch.float32
+    ) -> None:
         self.layers = [LayerCache(config, batch, device, dtype) for _ in range(config.depth)]
 
     @property

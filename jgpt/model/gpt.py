@@ -200,7 +200,9 @@ class GPT(nn.Module):
             x = block(x, self.rotary, cache.layers[index] if cache is not None else None)
         return self.final_norm(x)
 
-    def forward(self, ids: Tensor, targets: Tensor | None = None, cache: Cache | None = None) -> tuple[Tensor, Tensor | None]:
+    def forward(
+        self, ids: Tensor, targets: Tensor | None = None, cache: Cache | None = None
+    ) -> tuple[Tensor, Tensor | None]:
         """Logits and loss.
 
         ids: int64 [B, T]; targets: int64 [B, T], the next token at each position, -100 where none counts.

@@ -119,5 +119,7 @@ def describe(model: ModelConfig, train: TrainConfig, plan: Plan, windows: int, d
         f"machine: {device}, {plan.dtype}, {plan.threads} threads, about {memory_bytes(model, plan.micro_batch) / 1e9:.1f} GB of memory",
     ]
     if plan.seconds_per_step:
-        lines.append(f"time: about {plan.steps * plan.seconds_per_step / 60:.1f} minutes at {plan.seconds_per_step:.3f} s a step")
+        lines.append(
+            f"time: about {plan.steps * plan.seconds_per_step / 60:.1f} minutes at {plan.seconds_per_step:.3f} s a step"
+        )
     return lines

@@ -1,16 +1,10 @@
 """Pretraining: shards to a model, in steps that can be stopped at any point and gone on with exactly."""
 
-import json
 import logging
 import math
-import signal
-import threading
 import time
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
-from types import FrameType
 from typing import Any
 
 import torch
@@ -18,7 +12,7 @@ from torch import nn
 
 from jgpt.config import ModelConfig, PretrainConfig, TrainConfig
 from jgpt.data.loader import Loader
-from jgpt.data.shards import ShardSet, TokenStream
+from jgpt.data.shards import ShardSet
 from jgpt.device import autocast, choose_device, choose_dtype, keep_freed_memory
 from jgpt.model.folder import save_model
 from jgpt.model.gpt import GPT
@@ -30,16 +24,19 @@ from jgpt.training.checkpoint import (
     load_checkpoint,
     save_checkpoint,
 )
+from jgpt.training.metrics import NAME as METRICS
+from jgpt.training.metrics import Metrics
 from jgpt.training.optimizer import make_optimizer
 from jgpt.training.plan import Plan, batch_shape, derive_training, describe, every, memory_bytes, number_of_steps
 from jgpt.training.schedule import learning_rate_factor
+from jgpt.training.signals import stop_on_signal
+from jgpt.training.validation import ValidationLoss
 from stage.errors import ArtifactError, InputError, JgptError, UsageError
 from stage.folder import Made, difference, finish_run, read_run, run_folder
 from stage.manifest import Input, Manifest, artifact_input
 from stage.progress import progress
 
 log = logging.getLogger(__name__)
-METRICS = "metrics.jsonl"
 
 
 class Interrupted(JgptError):
@@ -112,7 +109,14 @@ class _Run:
         quiet: bool,
     ) -> None:
         keep_freed_memory()
-        self.out, self.shards, self.model_config, self.config, self.device, self.quiet = out, shards, model, config, device, quiet
+        self.out, self.shards, self.model_config, self.config, self.device, self.quiet = (
+            out,
+            shards,
+            model,
+            config,
+            device,
+            quiet,
+        )
         self.train_config = train
         self.checkpoints = out / "checkpoints"
         self.loader = Loader(shards.split("train"), model.context_length, config.seed)
@@ -136,12 +140,12 @@ class _Run:
         if last is not None:
             state = self.state = load_checkpoint(last, self.model, self.optimizer)
             log.info("going on after step %d of %d", state.step, plan.steps)
-        self.metrics = _Metrics(self.out / METRICS, state.step)
+        self.metrics = Metrics(self.out / METRICS, state.step)
         started = time.monotonic() - state.seconds
         logged_at = time.monotonic()
         tokens_a_step = plan.batch * self.model_config.context_length
         with (
-            _stop_on_signal() as stop,
+            stop_on_signal() as stop,
             self.metrics,
             progress(
                 total=plan.steps * tokens_a_step, description="pretrain", unit="tok", quiet=self.quiet, unit_scale=True
@@ -162,7 +166,9 @@ class _Run:
                     now = time.monotonic()
                     state.seconds = now - started
                     loss = self._log(len(self._losses) * tokens_a_step / max(now - logged_at, 1e-9))
-                    bar.set_postfix_str(f"step {state.step}/{plan.steps}, loss {loss:.3f}, {self.valid.shown}", refresh=False)
+                    bar.set_postfix_str(
+                        f"step {state.step}/{plan.steps}, loss {loss:.3f}, {self.valid.shown}", refresh=False
+                    )
                     if measure:
                         self._measure(started)
                     logged_at = time.monotonic()
@@ -308,7 +314,7 @@ class _Run:
         self.model = GPT(self.model_config, self.config.seed).to(self.device)
         self.optimizer = make_optimizer(self.model, self.train_config)
         self._losses = []
-        times = []
+        times: list[float] = []
         begun = time.monotonic()
         while len(times) < 3 or (time.monotonic() - begun < 8 and len(times) < 30):
             started = time.monotonic()
@@ -318,99 +324,6 @@ class _Run:
         useful = sorted(times[1:])  # the first step allocates
         # measurements on the valid split and checkpoints take a few per cent more
         return 1.05 * useful[len(useful) // 2]
-
-
-class ValidationLoss:
-    """Mean cross-entropy on the beginning of the valid split, for watching a run; `jgpt eval` gives the exact figure."""
-
-    def __init__(self, shards: ShardSet, context_length: int, most_tokens: int) -> None:
-        stream: TokenStream = shards.split("valid")
-        self.context_length = context_length
-        windows = min((len(stream) - 1) // context_length, max(1, most_tokens // context_length))
-        self.tokens = torch.from_numpy(stream[0 : max(windows, 0) * context_length + 1].astype("int64")) if windows > 0 else None
-        counts = shards.manifest.counts
-        self._tokens_per_character = counts["valid_tokens"] / counts["valid_characters"] if counts["valid_characters"] else None
-        self.last: float | None = None
-        if self.tokens is None:
-            log.warning("the valid split is shorter than a context: training goes unwatched and keeps no best checkpoint")
-
-    @property
-    def shown(self) -> str:
-        """For the progress bar."""
-        bits = self.bits_per_character(self.last) if self.last is not None else None
-        return f"valid {bits:.3f} bits/character" if bits is not None else "no valid split"
-
-    def bits_per_character(self, loss: float) -> float | None:
-        """From nats a token, by the tokens and characters of the whole split."""
-        return loss * self._tokens_per_character / math.log(2) if self._tokens_per_character else None
-
-    @torch.no_grad()
-    def measure(self, model: GPT, dtype: torch.dtype, batch: int) -> float | None:
-        """Nats a token, None when the split is too short."""
-        if self.tokens is None:
-            return None
-        model.eval()
-        inputs = self.tokens[:-1].view(-1, self.context_length)
-        targets = self.tokens[1:].view(-1, self.context_length)
-        total = 0.0
-        for start in range(0, len(inputs), batch):
-            ids, wanted = inputs[start : start + batch].to(model.device), targets[start : start + batch].to(model.device)
-            with autocast(model.device, dtype):
-                _, loss = model(ids, wanted)
-            assert loss is not None
-            total += loss.item() * wanted.numel()
-        self.last = total / targets.numel()
-        return self.last
-
-
-class _Metrics:
-    """``metrics.jsonl``, cut back to the step that a run goes on from."""
-
-    def __init__(self, file: Path, step: int) -> None:
-        self.file = file
-        kept = []
-        if file.exists():
-            for line in file.read_text("utf-8").splitlines():
-                try:
-                    if json.loads(line)["step"] <= step and step:
-                        kept.append(line + "\n")
-                except (ValueError, KeyError, TypeError):
-                    break  # a line that a kill cut short
-        file.write_text("".join(kept), "utf-8")
-
-    def __enter__(self) -> "_Metrics":
-        self._stream = self.file.open("a", encoding="utf-8")
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._stream.close()
-
-    def write(self, record: dict[str, Any]) -> None:
-        self._stream.write(json.dumps(record) + "\n")
-        self._stream.flush()
-
-
-@contextmanager
-def _stop_on_signal() -> Iterator[threading.Event]:
-    """An event that Ctrl-C or SIGTERM sets; a second Ctrl-C ends at once."""
-    stop = threading.Event()
-    if threading.current_thread() is not threading.main_thread():
-        yield stop
-        return
-
-    def ask(number: int, frame: FrameType | None) -> None:
-        if stop.is_set():
-            raise KeyboardInterrupt
-        stop.set()
-        log.warning("stopping after this step; once more to stop at once")
-
-    signals: Sequence[signal.Signals] = (signal.SIGINT, signal.SIGTERM)
-    previous = {number: signal.signal(number, ask) for number in signals}
-    try:
-        yield stop
-    finally:
-        for number, handler in previous.items():
-            signal.signal(number, handler)
 
 
 def _recorded(out: Path, shards: Path | str | None, config: PretrainConfig | None) -> tuple[Path | str, PretrainConfig]:
@@ -423,7 +336,9 @@ def _recorded(out: Path, shards: Path | str | None, config: PretrainConfig | Non
         )
         recorded = next(Input(**entry) for entry in record["inputs"] if entry["role"] == "shards")
     except (TypeError, KeyError, StopIteration):
-        raise ArtifactError(f"{out}: its run was begun by another version of jgpt; begin anew with --overwrite") from None
+        raise ArtifactError(
+            f"{out}: its run was begun by another version of jgpt; begin anew with --overwrite"
+        ) from None
     if config is not None and (differing := difference(asdict(saved), asdict(config))):
         raise UsageError(f"--resume goes on as the run began, but {'; '.join(differing[:5])}; leave these flags out")
     return shards or recorded.path, saved
@@ -445,4 +360,3 @@ def _check_memory(model: ModelConfig, micro_batch: int, device: torch.device) ->
             f"a training step needs about {need / 1e9:.1f} GB of memory and {free / 1e9:.1f} GB are free: "
             f"ask for a smaller --train.micro_batch (now {micro_batch}), --model.depth or --model.context_length"
         )
-

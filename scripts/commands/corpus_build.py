@@ -31,7 +31,9 @@ def main(prog: str, arguments: list[str]) -> None:
     ):
         default = SourceConfig.__dataclass_fields__[name].default
         parser.flag(name, kind, default, SOURCE_FLAGS[name])
-    parser.flag("sources", list[SourceConfig], [], "In YAML: sources with settings of their own (path, name, markup, …).")
+    parser.flag(
+        "sources", list[SourceConfig], [], "In YAML: sources with settings of their own (path, name, markup, …)."
+    )
     parser.configuration(CorpusConfig, skip=["sources"])
     parser.common("workers", "overwrite", "quiet")
     given = parser.parse_args(arguments)

@@ -22,7 +22,9 @@ def main(prog: str, arguments: list[str]) -> None:
     parser.config_file()
     parser.add_argument("--model", type=str, required=True, help="Model folder, or one of its checkpoints.")
     parser.add_argument("--out", type=str, required=True, help="Folder to write.")
-    parser.flag("data", str, None, "Folder of the tasks' files, laid out as upstream: DATA/jglue/jcommonsenseqa-v1.3/….")
+    parser.flag(
+        "data", str, None, "Folder of the tasks' files, laid out as upstream: DATA/jglue/jcommonsenseqa-v1.3/…."
+    )
     parser.flag("shards", str, None, "Shards to measure on; default: those that the model was trained on.")
     parser.flag("tasks", str, ",".join(EvalConfig([]).tasks) or "particle,continuation", "Tasks, parted by commas.")
     parser.configuration(EvalConfig, skip=["tasks"])

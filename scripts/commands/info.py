@@ -39,7 +39,9 @@ def _tell(folder: Path, as_json: bool) -> None:
         print(json.dumps(asdict(manifest) | {"data_sha256": manifest.data_sha256}, ensure_ascii=False, indent=1))
         return
     size = sum(output.bytes for output in manifest.outputs)
-    print(f"{folder}: {manifest.stage}, whole: {len(manifest.outputs)} files, {size / 1e6:.1f} MB, every hash as written")
+    print(
+        f"{folder}: {manifest.stage}, whole: {len(manifest.outputs)} files, {size / 1e6:.1f} MB, every hash as written"
+    )
     print(f"  data      {manifest.data_sha256}")
     print(f"  made by   jgpt {manifest.jgpt_version} in {manifest.seconds:.1f} s")
     for entry in manifest.inputs:

@@ -15,7 +15,9 @@ def main(prog: str, arguments: list[str]) -> None:
         "for each tokenizer on the same text.",
         ["jgpt tokenizer measure my/tokenizer other/tokenizer --text heldout.txt"],
     )
-    parser.add_argument("tokenizers", nargs="+", type=str, help="Folders that hold a tokenizer (tokenizer, shards or model).")
+    parser.add_argument(
+        "tokenizers", nargs="+", type=str, help="Folders that hold a tokenizer (tokenizer, shards or model)."
+    )
     parser.add_argument("--text", type=str, nargs="+", required=True, help="UTF-8 text files.")
     parser.common("quiet")
     given = parser.parse_args(arguments)

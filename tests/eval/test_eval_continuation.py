@@ -1,6 +1,5 @@
 from collections import Counter
 
-
 from eval.continuation import CHOICES, CONTEXT, build_continuation
 from eval.sentences import sentence_spans
 
@@ -39,4 +38,4 @@ def test_same_seed_same_items_and_a_limit_is_kept(chapters):
 def test_short_documents_are_counted_and_left_out():
     items, notes = build_continuation(["元始に神天地を創造たまへり。", "短い。"])
     assert items == []
-    assert "2 had no sentence" in notes[0]
+    assert "2 documents had no sentence" in notes[1]

@@ -69,6 +69,16 @@ def test_the_same_evaluation_is_up_to_date_and_another_is_refused(results, tiny_
         evaluate(tiny_run / "model", results, config(seed=1), quiet=True)
 
 
+def test_data_hash_does_not_depend_on_where_the_folders_lie(tiny_run, tmp_path):
+    settings = config(tasks=["particle"], limit=10, max_characters=500)
+    first = evaluate(tiny_run / "model", tmp_path / "one", settings, quiet=True)
+    for name in ("model", "shards"):
+        shutil.copytree(tiny_run / name, tmp_path / "moved" / name)
+    moved = tmp_path / "moved"
+    second = evaluate(moved / "model", moved / "eval", settings, shards=moved / "shards", quiet=True)
+    assert first.data_sha256 == second.data_sha256
+
+
 def test_batches_do_not_change_the_figures(results, tiny_run, tmp_path):
     evaluate(tiny_run / "model", tmp_path / "out", config(batch_tokens=64, tasks=[]), quiet=True)
     one, other = read(results)["language"], read(tmp_path / "out")["language"]
@@ -180,6 +190,29 @@ def test_results_of_other_items_are_not_compared(results, tiny_run, tmp_path):
         compare(results, tmp_path / "c")
     with pytest.raises(ArtifactError, match="eval"):
         compare(results, tiny_run / "model")
+
+
+def test_a_task_without_items_is_left_out_and_named(tiny_run, tmp_path, caplog):
+    evaluate(tiny_run / "model", tmp_path / "out", config(tasks=["particle"], limit=1), data=tmp_path, quiet=True)
+    found = read(tmp_path / "out")
+    assert found["tasks"] == {}
+    assert "particle" in found["skipped"]
+    assert "yield no items" in caplog.text
+    assert "has no effect" in caplog.text
+
+
+def test_choices_of_the_real_tokenizer_join_to_the_text(tiny_run):
+    from eval.scoring import encode_choices
+    from tokenizer import JapaneseTokenizer
+
+    tokenizer = JapaneseTokenizer(tiny_run / "shards")
+    context, choices = "神は光を見て善", ["しとした", "し", "𠮷野家で👨‍👩‍👧が", "\n人は海の魚を治めた"]
+    requests = encode_choices(tokenizer, context, choices)
+    assert len({tuple(before) for before, _ in requests}) == 1
+    for choice, (before, after) in zip(choices, requests, strict=True):
+        assert after
+        assert tokenizer.decode([*before[1:], *after]) == context + choice
+        assert [*before[1:], *after] == tokenizer.encode(context + choice)
 
 
 def test_configuration_loads_nothing_heavy():

@@ -57,7 +57,7 @@ def test_examples_of_classes_are_balanced(jglue):
 
 
 def test_examples_without_a_training_file_are_a_usage_error(jglue):
-    with pytest.raises(UsageError, match="--shots 3.*train-v1.3.json.*github.com/yahoojapan/JGLUE"):
+    with pytest.raises(UsageError, match=r"--shots 3.*train-v1.3.json.*github.com/yahoojapan/JGLUE"):
         load_task("jnli").find_train(jglue, 3)
     with pytest.raises(UsageError, match="only 5 different"):
         task = load_task("jcommonsenseqa")
@@ -75,7 +75,7 @@ def test_any_version_and_both_layouts_are_found(tmp_path, write_lines):
 
 def test_missing_data_names_the_layout_and_where_it_is_had(tmp_path):
     with pytest.raises(
-        UsageError, match="--data DIR.*jglue/jnli-v1.3/valid-v1.3.json.*https://github.com/yahoojapan/JGLUE"
+        UsageError, match=r"--data DIR.*jglue/jnli-v1.3/valid-v1.3.json.*https://github.com/yahoojapan/JGLUE"
     ):
         load_task("jnli").find(None, "valid")
     with pytest.raises(InputError, match="holds no valid file of jnli"):

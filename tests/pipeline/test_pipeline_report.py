@@ -17,9 +17,7 @@ from stage.folder import Made, write_folder
 from stage.manifest import Input
 
 TEXT = "吾輩は猫である。名前はまだ無い。どこで生れたかとんと見当がつかぬ。何でも薄暗いじめじめした所でニャーニャー泣いていた事だけは記憶している。"
-LICENSES = [
-    {"source": "文語<訳>", "license": "public domain", "attribution": "1887–1917, https://example.org/text"}
-]
+LICENSES = [{"source": "文語<訳>", "license": "public domain", "attribution": "1887–1917, https://example.org/text"}]
 
 
 def interval(value: float, reach: float = 0.05) -> dict[str, float]:
@@ -65,17 +63,12 @@ def made(run: Path, name: str, stage: str, files: dict[str, Any], counts: dict[s
         return Made(counts, LICENSES)
 
     parameters = {"nested": {"key": "<値>"}, "sources": [{"path": "青空/*.txt"}]}
-    write_folder(
-        run / name, stage=stage, parameters=parameters, inputs=[Input("source", "青空", "0" * 64)], make=make
-    )
+    write_folder(run / name, stage=stage, parameters=parameters, inputs=[Input("source", "青空", "0" * 64)], make=make)
 
 
 def add_corpus(run: Path, license: str = "public domain") -> None:
     document = {"text": TEXT, "source": "文語<訳>", "license": license, "chars": len(TEXT)}
-    rows = [
-        document | {"split": "valid" if index == 3 else "train", "chars": 20 + 31 * index}
-        for index in range(12)
-    ]
+    rows = [document | {"split": "valid" if index == 3 else "train", "chars": 20 + 31 * index} for index in range(12)]
     rejected = [{"reason": "too_short"}] * 3 + [{"reason": "<reason>"}]
     files = {"documents-00000.parquet": rows, "rejected/rejected-00000.parquet": rejected}
     made(run, "corpus", "corpus", files, {"documents": 12})
@@ -116,9 +109,7 @@ def metrics(steps: int = 60) -> str:
         }
         lines.append(json.dumps(record | {"tokens_per_second": 5000}))
         if step % 20 == 0:
-            lines.append(
-                json.dumps({"step": step, "tokens": 0, "valid_loss": 3.5, "valid_bits_per_character": 3.9})
-            )
+            lines.append(json.dumps({"step": step, "tokens": 0, "valid_loss": 3.5, "valid_bits_per_character": 3.9}))
     return "\n".join(lines)
 
 
@@ -169,9 +160,7 @@ def test_what_stands_in_the_artifacts_is_escaped(tmp_path: Path) -> None:
 
 def test_the_loss_is_drawn_in_bits_with_the_baselines(tmp_path: Path) -> None:
     page = report(full_run(tmp_path))
-    assert (
-        'aria-label="Loss"' in page and "bits per character</text>" in page and "5-gram: 4.27</text>" in page
-    )
+    assert 'aria-label="Loss"' in page and "bits per character</text>" in page and "5-gram: 4.27</text>" in page
 
 
 def test_a_partial_run_leaves_the_missing_stages_out_with_a_note(tmp_path: Path) -> None:

@@ -135,9 +135,7 @@ def test_nested_parameters_get_dotted_names() -> None:
         {"train": {"steps": 5, "minutes": None}, "sources": [{"path": "a"}, {"path": "b"}], "empty": {}},
     )
     text = Reader(page.render()).text
-    assert all(
-        name in text for name in ("train.steps", "train.minutes", "sources.0.path", "sources.1.path", "empty")
-    )
+    assert all(name in text for name in ("train.steps", "train.minutes", "sources.0.path", "sources.1.path", "empty"))
 
 
 def test_the_file_is_written_whole_and_replaces_the_old_one(tmp_path: Path) -> None:

@@ -90,9 +90,7 @@ def test_lines_are_labelled_at_narrow_and_wide_width() -> None:
 
 def test_labels_of_lines_that_end_together_do_not_cover_each_other() -> None:
     root = parse(line_plot([Series("甲", [0, 1], [2, 1]), Series("乙", [0, 1], [2, 1.0])], title="x"))
-    places = [
-        float(element.get("y", "0")) for element in root.iter(f"{SVG}text") if element.text in ("甲", "乙")
-    ]
+    places = [float(element.get("y", "0")) for element in root.iter(f"{SVG}text") if element.text in ("甲", "乙")]
     assert abs(places[0] - places[1]) >= 12
 
 
@@ -107,9 +105,7 @@ def test_bars_show_value_interval_and_marks(width: int) -> None:
     assert "欠測" not in shown
 
 
-@pytest.mark.parametrize(
-    "bars", [[], [Bar("a", NAN)], [Bar("a", 0.0)], [Bar("a", -1.0)], [Bar("a", 1.0, NAN, INF)]]
-)
+@pytest.mark.parametrize("bars", [[], [Bar("a", NAN)], [Bar("a", 0.0)], [Bar("a", -1.0)], [Bar("a", 1.0, NAN, INF)]])
 def test_odd_bars_are_valid(bars: list[Bar]) -> None:
     parse(bar_plot(bars, title="棒"))
 
@@ -133,9 +129,7 @@ def test_shares_fill_the_width_and_name_their_percentage(width: int) -> None:
 
 
 def test_more_shares_than_colours_are_all_drawn() -> None:
-    assert all(
-        f"種{n}" in texts(parse(share_bar([(f"種{i}", 1) for i in range(9)], title="x"))) for n in range(9)
-    )
+    assert all(f"種{n}" in texts(parse(share_bar([(f"種{i}", 1) for i in range(9)], title="x"))) for n in range(9))
 
 
 @pytest.mark.parametrize(

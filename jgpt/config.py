@@ -68,6 +68,8 @@ class ModelConfig:
                 raise UsageError(f"--model.{name} {getattr(self, name)} must be 0 (derived) or more")
         if not 0 <= self.dropout < 1:
             raise UsageError(f"--model.dropout {self.dropout} lies outside 0 to 1")
+        if not 0 < self.rope_theta < float("inf"):
+            raise UsageError(f"--model.rope_theta {self.rope_theta} must be above 0")
         if self.bias and self.architecture != "gpt2":
             raise UsageError(
                 "--model.bias belongs to --model.architecture gpt2; the default architecture has no biases"
@@ -132,7 +134,7 @@ class TrainConfig:
     """Passes over the training tokens; 0: 4 when neither steps nor minutes are given. With minutes: the most."""
 
     batch_tokens: int = 0
-    """Tokens a step; 0: derived from the width (4096 up to 256, doubling with each doubling of the width)."""
+    """Tokens a step; 0: derived from the width (2048 up to 256, doubling with each doubling of the width)."""
 
     micro_batch: int = 0
     """Sequences that go through the model at once, the rest by gradient accumulation; 0: as many as make 8192 tokens."""
@@ -182,8 +184,8 @@ class TrainConfig:
     def __post_init__(self) -> None:
         for entry in fields(self):
             value = getattr(self, entry.name)
-            if value < 0:
-                raise UsageError(f"--train.{entry.name} {value} must not be negative")
+            if not 0 <= value < float("inf"):
+                raise UsageError(f"--train.{entry.name} {value} must be a number of at least 0")
         for name in ("warmup_share", "decay_share", "final_rate_share"):
             if getattr(self, name) > 1:
                 raise UsageError(f"--train.{name} {getattr(self, name)} must be at most 1")
@@ -194,8 +196,9 @@ class TrainConfig:
                 raise UsageError(f"--train.{name} {getattr(self, name)} must be below 1")
         if self.keep_checkpoints < 1:
             raise UsageError("--train.keep_checkpoints must be at least 1: a run resumes from the last one")
-        if self.steps and self.minutes:
-            raise UsageError("give --train.steps or --train.minutes, not both")
+        for name in ("minutes", "epochs"):
+            if self.steps and getattr(self, name):
+                raise UsageError(f"give --train.steps or --train.{name}, not both (0 unsets one)")
 
 
 @dataclass
@@ -213,6 +216,9 @@ class PretrainConfig:
 
     dtype: Literal["auto", "float32", "bfloat16"] = "auto"
     """Precision of matrix products; weights and optimiser stay in float32. auto: bfloat16 where it is faster here."""
+
+    def __post_init__(self) -> None:
+        _check_seed(self.seed)
 
 
 @dataclass
@@ -253,3 +259,9 @@ class GenerateConfig:
             raise UsageError(f"--repetition_penalty {self.repetition_penalty} must be above 0; 1 changes nothing")
         if any(not text for text in self.stop):
             raise UsageError("--stop: an empty string stops nothing")
+        _check_seed(self.seed)
+
+
+def _check_seed(seed: int) -> None:
+    if not 0 <= seed < 1 << 63:
+        raise UsageError(f"--seed {seed} must be 0 or more, and fit into 63 bits")

@@ -5,6 +5,7 @@ import difflib
 import re
 import sys
 import typing
+from argparse import ArgumentError
 from collections.abc import Sequence
 from typing import Any, NoReturn, TypeVar
 
@@ -74,14 +75,36 @@ class Parser(ArgumentParser):
         """Add ``--config FILE``."""
         self.add_argument("--config", action="config", help="YAML file with these settings; flags after it win.")
 
+    def parse_args(self, *arguments: Any, **more: Any) -> Namespace:  # type: ignore[override]
+        """Parse; a configuration file that is no text gets one line as well."""
+        try:
+            return super().parse_args(*arguments, **more)
+        except UnicodeDecodeError as error:
+            self.error(f"--config: byte {error.start} of the file is not UTF-8 text")
+
+    def first_positional(self, arguments: Sequence[str]) -> int | None:
+        """Where in the arguments the first one stands that is neither a flag nor the value of one."""
+        value = False
+        for place, word in enumerate(arguments):
+            if not value and not word.startswith("-"):
+                return place
+            action = self._option_string_actions.get(word)
+            value = not value and action is not None and action.nargs != 0 and not isinstance(action, ActionYesNo)
+        return None
+
     def error(self, message: str, ex: Exception | None = None) -> NoReturn:
-        """Print one line and exit with status 2."""
+        """Print one line and exit with status 2; a parser of jsonargparse's own use tells the outer one."""
+        if not self.exit_on_error:
+            raise ArgumentError(None, message) from ex
         sys.stderr.write(f"{self.prog}: {self._one_line(message)}\n")
         raise SystemExit(2)
 
     def _one_line(self, message: str) -> str:
         text = " ".join(message.split())
         text = re.sub(r'^Parser key "([\w.]+)": ', lambda found: f"--{found.group(1)}: ", text)
+        text = re.sub(r"Problem with given class_path '[\w.]+': ", "", text)
+        text = re.sub(r'Parser key "([\w.]+)": ', r"\1: ", text)
+        text = re.sub(r"Expected a typing\.Literal\[(.*?)\]\. Got value: (.*)", r"expected one of \1, got \2", text)
         text = re.sub(r"Expected an? <class '(\w+)'>\. Got value: (.*)", r"expected \1, got \2", text)
         unknown = re.search(r"unrecognized arguments: (--[\w.]+)", text) or re.search(
             r"Group '([\w.]+)' does not accept option '(\w+)'", text

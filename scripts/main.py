@@ -1,5 +1,6 @@
 """The ``jgpt`` command: finds the subcommand, imports only that one, turns mistakes into one line."""
 
+import difflib
 import logging
 import os
 import sys
@@ -35,7 +36,16 @@ COMMANDS: dict[str, tuple[str, str]] = {
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """Run the command line and exit with its status: 0 done, 1 failed, 2 wrong usage."""
-    raise SystemExit(run(list(sys.argv[1:] if arguments is None else arguments)))
+    try:
+        try:
+            status = run(list(sys.argv[1:] if arguments is None else arguments))
+        finally:
+            sys.stdout.flush()
+    except BrokenPipeError:
+        # the reader of our output (head, less) has gone: not an error, and nothing more can be written
+        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
+        status = 0
+    raise SystemExit(status)
 
 
 def run(arguments: list[str]) -> int:
@@ -46,27 +56,30 @@ def run(arguments: list[str]) -> int:
     if arguments[0] in ("--version", "version"):
         print(f"jgpt {VERSION}")
         return 0
+    below = [name for name in COMMANDS if name.startswith(f"{arguments[0]} ")]
+    if below and arguments[0] not in COMMANDS and (len(arguments) == 1 or arguments[1] in ("-h", "--help")):
+        print("\n".join(f"  jgpt {name:<20}{COMMANDS[name][1]}" for name in below))
+        return 0
     name, rest = _find(arguments)
     if name is None:
+        asked = " ".join(arguments[:2]) if below else arguments[0]
+        near = below or difflib.get_close_matches(asked, list(COMMANDS), n=3)
+        hint = f"did you mean {' or '.join(near)}?" if near else "see jgpt --help"
+        sys.stderr.write(f"jgpt: there is no command {asked!r}; {hint}\n")
         return 2
     # Threads that wait should sleep: where another process needs a core, spinning ones made training ten times slower.
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
     _log_to_stderr(quiet="--quiet" in rest)
     try:
-        status = import_module(f"scripts.commands.{COMMANDS[name][0]}").main(f"jgpt {name}", rest)
-        sys.stdout.flush()
-        return int(status or 0)
+        import_module(f"scripts.commands.{COMMANDS[name][0]}").main(f"jgpt {name}", rest)
+        return 0
     except JgptError as error:
         sys.stderr.write(f"jgpt {name}: {error}\n")
         return error.exit_status
     except KeyboardInterrupt:
         sys.stderr.write(f"jgpt {name}: interrupted; nothing half-written is left in the way, run it again\n")
         return 1
-    except BrokenPipeError:
-        # the reader of our output (head, less) has gone: not an error, and nothing more can be written
-        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
-        return 0
     except MemoryError:
         sys.stderr.write(f"jgpt {name}: not enough memory; a smaller batch, model or number of --workers needs less\n")
         return 1
@@ -98,16 +111,6 @@ def _find(arguments: list[str]) -> tuple[str | None, list[str]]:
         name = " ".join(arguments[:words])
         if len(arguments) >= words and name in COMMANDS:
             return name, arguments[words:]
-    import difflib
-
-    below = [name for name in COMMANDS if name.startswith(f"{arguments[0]} ")]
-    if below and (len(arguments) == 1 or arguments[1] in ("-h", "--help")):
-        print("\n".join(f"  jgpt {name:<20}{COMMANDS[name][1]}" for name in below))
-        return None, []
-    asked = " ".join(arguments[:2]) if below else arguments[0]
-    near = below or difflib.get_close_matches(asked, list(COMMANDS), n=3)
-    hint = f"did you mean {' or '.join(near)}?" if near else "see jgpt --help"
-    sys.stderr.write(f"jgpt: there is no command {asked!r}; {hint}\n")
     return None, []
 
 

@@ -67,6 +67,10 @@ def run_pipeline(recipe: RecipeConfig, out: Path, machine: Machine, data: Path |
     def measure() -> Manifest:
         from eval import evaluate
 
+        if machine.threads:
+            import torch
+
+            torch.set_num_threads(machine.threads)
         return evaluate(
             model, results, recipe.eval, data=data, shards=shards, device=machine.device, overwrite=o, quiet=q
         )

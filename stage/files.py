@@ -10,7 +10,7 @@ import zlib
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import BinaryIO, cast
+from typing import Any, BinaryIO, cast
 
 from stage.errors import InputError
 
@@ -75,10 +75,7 @@ def open_binary(path: str) -> BinaryIO:
     if compression == ".xz":
         return cast(BinaryIO, lzma.LZMAFile(stored))
     if compression == ".zst":
-        import zstandard
-
-        reader = zstandard.ZstdDecompressor().stream_reader(stored, read_across_frames=True)
-        return cast(BinaryIO, io.BufferedReader(cast(io.RawIOBase, reader), _BLOCK))
+        return cast(BinaryIO, io.BufferedReader(_ZstdStream(stored), _BLOCK))
     return stored
 
 
@@ -111,16 +108,23 @@ def list_files(path: str, suffixes: Sequence[str]) -> list[str]:
             if filesystem.isfile(root) or not filesystem.isdir(root):
                 return [path]
             found = sorted(
-                filesystem.unstrip_protocol(name) for name in filesystem.find(root) if bare_suffix(name) in suffixes
+                filesystem.unstrip_protocol(name)
+                for name in filesystem.find(root)
+                if bare_suffix(name) in suffixes and "/." not in name.removeprefix(root)
             )
         except (OSError, ValueError, ImportError) as error:
             raise InputError(f"{path}: cannot be opened ({_first_line(error)})") from None
     else:
         place = Path(path)
-        if place.is_file():
-            return [path]
-        if not place.exists():
-            raise InputError(f"{path}: no such file or directory")
+        try:
+            if place.is_file():
+                return [path]
+            if not place.exists():
+                raise InputError(f"{path}: no such file or directory")
+        except OSError as error:
+            raise InputError(f"{path}: cannot be opened ({error.strerror})") from None
+        if not place.is_dir():
+            raise InputError(f"{path}: is neither a file nor a directory")
         found = sorted(
             str(file)
             for file in place.rglob("*")
@@ -153,6 +157,38 @@ def size_of(path: str) -> int:
         filesystem, root = fsspec.core.url_to_fs(path)
         return int(filesystem.size(root) or 0)
     return os.path.getsize(path)
+
+
+class _ZstdStream(io.RawIOBase):
+    """Zstd frames one after another; EOFError when one is cut short, where zstandard's own reader ends without a word."""
+
+    def __init__(self, stored: BinaryIO) -> None:
+        import zstandard
+
+        self._stored = stored
+        self._new_frame = zstandard.ZstdDecompressor().decompressobj
+        self._frame: Any = None
+        self._ready = b""
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: Any) -> int:
+        while not self._ready:
+            rest = b""
+            if self._frame is not None and self._frame.eof:
+                rest, self._frame = self._frame.unused_data, None
+            # a small block: it may be a thousand times as large when decompressed
+            block = rest or self._stored.read(1 << 16)
+            if not block:
+                if self._frame is not None:
+                    raise EOFError("it ends within a zstd frame")
+                return 0
+            self._frame = self._frame or self._new_frame()
+            self._ready = self._frame.decompress(block)
+        size = min(len(buffer), len(self._ready))
+        buffer[:size], self._ready = self._ready[:size], self._ready[size:]
+        return size
 
 
 def _first_line(error: BaseException) -> str:

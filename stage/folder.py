@@ -1,6 +1,7 @@
 """Write an artifact folder whole or not at all, and only where nothing of the user's is lost."""
 
 import fcntl
+import json
 import logging
 import os
 import shutil
@@ -47,7 +48,7 @@ def write_folder(
     overwrite: bool = False,
     need_bytes: int = 0,
 ) -> Manifest:
-    """Make an artifact in ``OUT.partial`` and rename it to ``OUT`` when it is complete.
+    """Make an artifact in ``OUT.partial`` and rename it to ``OUT`` when it is complete; a failure leaves nothing behind.
 
     A folder made with the same parameters from the same inputs is up to date: its manifest is returned and ``make`` is
     not called. ``make`` gets the partial folder, writes into it and returns what it made.
@@ -55,17 +56,18 @@ def write_folder(
     Raises ArtifactError when ``out`` holds something else and ``overwrite`` was not asked for, or was not made by jgpt;
     JgptError when less than ``need_bytes`` of disk are free or another process is making the same folder.
     """
-    out = Path(out)
-    _recover(out)
-    if _is_current(out, stage, parameters, inputs, overwrite):
-        return read_manifest(out, stage)
-    _need_disk(out, need_bytes)
-    started = time.monotonic()
-    partial = out.with_name(out.name + ".partial")
-    _make_directory(partial)
-    with only_process(partial):
-        _empty(partial)
-        with disk_errors(out):
+    out, parameters = _checked(out), _as_json(parameters)
+    with disk_errors(out):
+        _recover(out)
+        if _is_current(out, stage, parameters, inputs, overwrite):
+            return read_manifest(out, stage)
+        if not overwrite and (run := _unfinished(out)):
+            raise ArtifactError(
+                f"{out}: holds an unfinished {run['stage']} run: choose another --out, or replace it with --overwrite"
+            )
+        _need_disk(out, need_bytes)
+        started = time.monotonic()
+        with _partial(out) as partial:
             made = make(partial)
             manifest = Manifest(
                 stage=stage,
@@ -98,22 +100,20 @@ def run_folder(
 
     Raises as ``write_folder`` does; an unfinished run of other parameters is refused as well.
     """
-    out = Path(out)
-    _recover(out)
-    if _is_current(out, stage, parameters, inputs, overwrite):
-        yield read_manifest(out, stage)
-        return
-    record = {"stage": stage, "parameters": parameters, "inputs": [vars(entry) for entry in inputs]}
-    if not (out / RUN).is_file() or not _same_run(out, record, overwrite):
-        _need_disk(out, need_bytes)
-        partial = out.with_name(out.name + ".partial")
-        _make_directory(partial)
-        with only_process(partial):
-            _empty(partial)
-            write_json(partial / RUN, record)
-            _replace(partial, out)
-    with only_process(out), disk_errors(out):
-        yield None
+    out, parameters = _checked(out), _as_json(parameters)
+    with disk_errors(out):
+        _recover(out)
+        if _is_current(out, stage, parameters, inputs, overwrite):
+            yield read_manifest(out, stage)
+            return
+        record = {"stage": stage, "parameters": parameters, "inputs": [vars(entry) for entry in inputs]}
+        if not _resumes(out, record, overwrite):
+            _need_disk(out, need_bytes)
+            with _partial(out) as partial:
+                write_json(partial / RUN, record)
+                _replace(partial, out)
+        with only_process(out):
+            yield None
 
 
 def finish_run(
@@ -129,22 +129,18 @@ def finish_run(
     """Write the manifest of a run folder: all files but those below the folders ``keep_out`` (checkpoints) are outputs."""
     left_out = tuple(f"{name}/" for name in keep_out)
     outputs = [output for output in hash_outputs(out, [*made.not_data, RUN]) if not output.path.startswith(left_out)]
-    manifest = Manifest(stage, parameters, inputs, outputs, made.counts, made.licenses, round(seconds, 3))
+    manifest = Manifest(stage, _as_json(parameters), inputs, outputs, made.counts, made.licenses, round(seconds, 3))
     write_manifest(out, manifest)
     return manifest
 
 
 def read_run(folder: Path | str, stage: str) -> dict[str, Any]:
     """The ``run.json`` of a run folder, finished or not; raises ArtifactError when there is none of that stage."""
-    import json
-
-    file = Path(folder) / RUN
-    try:
-        record: dict[str, Any] = json.loads(file.read_text("utf-8"))
-    except (OSError, ValueError):
-        raise ArtifactError(f"{folder}: holds no {stage} run to go on with") from None
-    if record.get("stage") != stage:
-        raise ArtifactError(f"{folder}: holds a {record.get('stage')} run, not a {stage} run")
+    record = _run_record(Path(folder))
+    if record is None:
+        raise ArtifactError(f"{folder}: holds no {stage} run to go on with")
+    if record["stage"] != stage:
+        raise ArtifactError(f"{folder}: holds a {record['stage']} run, not a {stage} run")
     return record
 
 
@@ -154,7 +150,9 @@ def only_process(folder: Path) -> Iterator[None]:
     handle = os.open(folder, os.O_RDONLY)
     try:
         fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
+        if not os.path.samestat(os.fstat(handle), os.stat(folder)):
+            raise BlockingIOError  # its holder renamed it just now
+    except (BlockingIOError, FileNotFoundError):
         os.close(handle)
         raise JgptError(f"{folder}: another process is writing it: wait for it, or choose another --out") from None
     try:
@@ -181,6 +179,8 @@ def difference(old: dict[str, Any], new: dict[str, Any], prefix: str = "") -> li
     found = []
     for key in sorted(old.keys() | new.keys()):
         before, now = old.get(key), new.get(key)
+        if isinstance(before, list) and isinstance(now, list):
+            before, now = ({str(number): entry for number, entry in enumerate(entries)} for entries in (before, now))
         if isinstance(before, dict) and isinstance(now, dict):
             found += difference(before, now, f"{prefix}{key}.")
         elif before != now:
@@ -195,9 +195,7 @@ def _is_current(out: Path, stage: str, parameters: dict[str, Any], inputs: list[
     if not out.is_dir():
         raise ArtifactError(f"{out}: is a file; --out names a folder")
     if not (out / NAME).is_file():
-        if (out / RUN).is_file():
-            return False
-        if any(out.iterdir()):
+        if _run_record(out) is None and any(out.iterdir()):
             raise ArtifactError(f"{out}: exists and was not made by jgpt; choose another --out")
         return False
     manifest = read_manifest(out)
@@ -223,9 +221,12 @@ def _is_current(out: Path, stage: str, parameters: dict[str, Any], inputs: list[
     return False
 
 
-def _same_run(out: Path, record: dict[str, Any], overwrite: bool) -> bool:
-    old = read_run(out, record["stage"]) if not overwrite else _read_any_run(out)
-    differing = difference({"stage": old.get("stage")}, {"stage": record["stage"]})
+def _resumes(out: Path, record: dict[str, Any], overwrite: bool) -> bool:
+    """Whether the folder holds an unfinished run just like this one; raises ArtifactError for another one."""
+    old = _unfinished(out)
+    if old is None:
+        return False
+    differing = difference({"stage": old["stage"]}, {"stage": record["stage"]})
     differing += difference(old["parameters"], record["parameters"])
     differing += _differing_inputs(
         [Input(**entry) for entry in old["inputs"]], [Input(**entry) for entry in record["inputs"]]
@@ -237,14 +238,18 @@ def _same_run(out: Path, record: dict[str, Any], overwrite: bool) -> bool:
     return not differing
 
 
-def _read_any_run(out: Path) -> dict[str, Any]:
-    import json
+def _unfinished(out: Path) -> dict[str, Any] | None:
+    """The record of the run in a folder that has no manifest yet."""
+    return None if (out / NAME).is_file() else _run_record(out)
 
+
+def _run_record(out: Path) -> dict[str, Any] | None:
+    """The content of ``run.json``; None when there is none, or one that jgpt did not write."""
     try:
-        record: dict[str, Any] = json.loads((out / RUN).read_text("utf-8"))
-        return {"stage": record["stage"], "parameters": record["parameters"], "inputs": record["inputs"]}
+        record = json.loads((out / RUN).read_text("utf-8"))
+        return {"stage": record["stage"], "parameters": dict(record["parameters"]), "inputs": record["inputs"]}
     except (OSError, ValueError, KeyError, TypeError):
-        return {"stage": None, "parameters": {}, "inputs": []}
+        return None
 
 
 def _differing_inputs(old: list[Input], new: list[Input]) -> list[str]:
@@ -267,11 +272,26 @@ def _need_disk(out: Path, need_bytes: int) -> None:
         )
 
 
+@contextmanager
+def _partial(out: Path) -> Iterator[Path]:
+    """An empty ``OUT.partial`` held by this process; deleted when the work in it fails."""
+    partial = out.with_name(out.name + ".partial")
+    _make_directory(partial)
+    with only_process(partial):
+        try:
+            _empty(partial)
+            yield partial
+        except BaseException:
+            shutil.rmtree(partial, ignore_errors=True)
+            raise
+
+
 def _make_directory(folder: Path) -> None:
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except (FileExistsError, NotADirectoryError):
-        raise UsageError(f"{folder.parent}: is not a directory, so nothing can be written there") from None
+        in_the_way = next(place for place in (folder, *folder.parents) if place.exists())
+        raise UsageError(f"{in_the_way}: is not a directory, so nothing can be written there") from None
     except OSError as error:
         raise JgptError(f"{folder}: cannot be made ({error.strerror})") from None
 
@@ -286,25 +306,45 @@ def _empty(folder: Path) -> None:
 
 def _replace(partial: Path, out: Path) -> None:
     """Put the complete folder in the place of the old one: aside, rename, delete; ``_recover`` mends a kill in between."""
-    aside = out.with_name(out.name + ".old")
-    if out.exists():
-        if aside.exists():
-            shutil.rmtree(aside)
+    if not out.exists():
+        partial.rename(out)
+        return
+    aside = _aside(out)
+    with only_process(out):
         out.rename(aside)
-    partial.rename(out)
-    if aside.exists():
+        partial.rename(out)
         shutil.rmtree(aside)
 
 
 def _recover(out: Path) -> None:
     """After a kill between the two renames of ``_replace``: bring the old folder back, or delete it when it was replaced."""
-    aside = out.with_name(out.name + ".old")
-    if not aside.is_dir() or not ((aside / NAME).is_file() or (aside / RUN).is_file()):
+    aside = _aside(out)
+    if not aside.is_dir():
         return
-    if out.exists():
-        shutil.rmtree(aside)
-    else:
-        aside.rename(out)
+    with only_process(aside):
+        if out.exists():
+            shutil.rmtree(aside)
+        else:
+            aside.rename(out)
+
+
+def _aside(out: Path) -> Path:
+    # not OUT.old: people give that name to copies of their own, and this folder is deleted
+    return out.with_name(f".{out.name}.replaced")
+
+
+def _checked(out: Path | str) -> Path:
+    """``out`` as a folder that can be renamed: not ``.`` or ``/``, and of a symbolic link its target."""
+    out = Path(out)
+    if out.name in ("", ".."):
+        raise UsageError(f"{out}: cannot be replaced as a whole; give --out a new folder in it")
+    return out.resolve() if out.is_symlink() else out
+
+
+def _as_json(parameters: dict[str, Any]) -> dict[str, Any]:
+    """As they will be read from the manifest: tuples become lists."""
+    plain: dict[str, Any] = json.loads(json.dumps(parameters))
+    return plain
 
 
 def _short(value: Any) -> str:

@@ -69,12 +69,12 @@ class Manifest:
 
 
 def hash_outputs(folder: Path, not_data: Iterable[str] = ()) -> list[Output]:
-    """All files below a folder with sizes and hashes, but for the manifest itself."""
+    """All files below a folder with sizes and hashes, but for the manifest itself, be it half written by a killed run."""
     left_out = set(not_data)
     outputs = []
     for file in sorted(folder.rglob("*")):
         name = file.relative_to(folder).as_posix()
-        if file.is_file() and name != NAME:
+        if file.is_file() and name not in (NAME, f"{NAME}.partial"):
             outputs.append(Output(name, file.stat().st_size, sha256_file(str(file)), name not in left_out))
     return outputs
 
@@ -104,6 +104,9 @@ def read_manifest(folder: Path | str, stage: str | None = None) -> Manifest:
         raise ArtifactError(f"{folder}: has no {NAME}; {mend}")
     try:
         record = json.loads(file.read_text("utf-8"))
+        schema = record["schema"]
+        if schema != SCHEMA:
+            raise ArtifactError(f"{file}: has schema {schema}, this jgpt reads {SCHEMA}: make the folder anew")
         record.pop("data_sha256", None)
         manifest = Manifest(
             **record
@@ -112,10 +115,10 @@ def read_manifest(folder: Path | str, stage: str | None = None) -> Manifest:
                 "outputs": [Output(**entry) for entry in record["outputs"]],
             }
         )
+    except OSError as error:
+        raise ArtifactError(f"{file}: cannot be read ({error.strerror})") from None
     except (ValueError, KeyError, TypeError, AttributeError):
         raise ArtifactError(f"{file}: is not a manifest written by jgpt {VERSION}") from None
-    if manifest.schema != SCHEMA:
-        raise ArtifactError(f"{file}: has schema {manifest.schema}, this jgpt reads {SCHEMA}: make the folder anew")
     if stage is not None and manifest.stage != stage:
         raise ArtifactError(f"{folder}: is a {manifest.stage} folder, {kind} was expected")
     return manifest
@@ -147,7 +150,8 @@ def artifact_input(role: str, folder: Path | str, stage: str) -> Input:
 def write_json(file: Path, record: Any) -> None:
     """Write JSON by rename, so that the file is either the old one or the new one, whole."""
     partial = file.with_name(file.name + ".partial")
-    with partial.open("w", encoding="utf-8") as stream:
+    # a file name that is not UTF-8 holds lone surrogates: backslashreplace writes just the escapes that JSON has for them
+    with partial.open("w", encoding="utf-8", errors="backslashreplace") as stream:
         json.dump(record, stream, ensure_ascii=False, indent=1)
         stream.write("\n")
         stream.flush()

@@ -29,10 +29,10 @@ class TokenizerConfig:
     """Read at most so many documents or files; 0 reads all."""
 
     def __post_init__(self) -> None:
-        if self.vocab_size <= FIXED:
+        if self.vocab_size < FIXED + 2:
             raise UsageError(
-                f"--vocab_size {self.vocab_size} cannot hold the {FIXED} fixed pieces (special, reserved, newline, bytes) "
-                f"and a character: {FIXED + 1} is the least, some thousands are usual"
+                f"--vocab_size {self.vocab_size} cannot hold the {FIXED} fixed pieces (special, reserved, newline, bytes), "
+                f"the space and a character: {FIXED + 2} is the least, some thousands are usual"
             )
         if self.vocab_size > 1_000_000:
             raise UsageError(f"--vocab_size {self.vocab_size} is more than 1000000, the most that is supported")

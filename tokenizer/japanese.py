@@ -7,7 +7,7 @@ from pathlib import Path
 import sentencepiece
 
 from stage.errors import ArtifactError, UsageError
-from tokenizer.pieces import BEGIN_ID, END_ID, PADDING_ID, SPACE, UNKNOWN_ID
+from tokenizer.pieces import BEGIN_ID, END_ID, FIXED, FIXED_PIECES, PADDING_ID, SPACE, UNKNOWN_ID
 
 MODEL_NAME = "tokenizer.model"
 FILES = (MODEL_NAME, "tokenizer.json", "tokenizer_config.json")
@@ -36,9 +36,9 @@ class JapaneseTokenizer:
         except (RuntimeError, OSError):
             raise ArtifactError(f"{file}: is not a SentencePiece model") from None
         processor = self._processor
-        if (processor.unk_id(), processor.bos_id(), processor.eos_id(), processor.pad_id()) != (0, 1, 2, 3):
-            raise ArtifactError(f"{file}: was not trained by jgpt (special pieces at other ids)")
         self.vocab_size: int = processor.vocab_size()
+        if self.vocab_size < FIXED or tuple(map(processor.id_to_piece, range(FIXED))) != FIXED_PIECES:
+            raise ArtifactError(f"{file}: was not trained by jgpt (it has other pieces at the ids 0 to {FIXED - 1})")
         self._bytes = [self._piece_bytes(index) for index in range(self.vocab_size)]
         self._byte_ids = frozenset(index for index in range(self.vocab_size) if processor.is_byte(index))
         # the three byte pieces of a literal ▁, which SentencePiece itself would take for a space
@@ -50,17 +50,15 @@ class JapaneseTokenizer:
         Raises UsageError for lone surrogates, which no UTF-8 text can hold.
         """
         try:
-            if SPACE in text:
-                ids: list[int] = []
-                for number, part in enumerate(text.split(SPACE)):
-                    ids += self._space_mark_ids if number else []
-                    ids += self._processor.encode(part)
-            else:
-                ids = self._processor.encode(text)
+            text.encode()
         except UnicodeEncodeError as error:
             raise UsageError(
                 f"character {error.start} of the text is a lone surrogate, which no encoding can hold"
             ) from None
+        ids: list[int] = []
+        for number, part in enumerate(text.split(SPACE)):
+            ids += self._space_mark_ids if number else []
+            ids += self._processor.encode(part)
         return [BEGIN_ID] * begin + ids + [END_ID] * end
 
     def encode_batch(self, texts: Sequence[str]) -> list[list[int]]:

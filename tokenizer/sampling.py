@@ -79,8 +79,9 @@ def _cut_long(line: str) -> Iterator[str]:
             yield held
             held = ""
         held += sentence
-        while len(held) > most:
-            yield held[:most]
-            held = held[most:]
+        if len(held) > most:
+            whole = (len(held) - 1) // most * most
+            yield from (held[start : start + most] for start in range(0, whole, most))
+            held = held[whole:]
     if held:
         yield held

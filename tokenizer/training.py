@@ -8,7 +8,7 @@ import tempfile
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -54,22 +54,19 @@ def train_tokenizer(
         inputs = [artifact_input("corpus", corpus, "corpus")]
         licenses = read_manifest(corpus, "corpus").licenses
     else:
-        files = [file for path in text for file in list_files(path, (".txt", ".text", ""))]
+        files = [file for path in text for file in list_files(path, (".txt", ".text", ""))][: config.limit or None]
         inputs = [Input("text", file, sha256_file(file)) for file in files]
         licenses = [{"source": file, "license": "unknown"} for file in files]
 
     def texts() -> Iterator[str]:
-        found = (
-            iterate_texts(corpus, "train")
-            if corpus is not None
-            else (part for file in files for part in read_text(file))
-        )
-        return islice(found, config.limit or None)
+        if corpus is not None:
+            return islice(iterate_texts(corpus, "train"), config.limit or None)
+        return (part for file in files for part in read_text(file))
 
     def make(folder: Path) -> Made:
         bar = progress(texts(), description="tokenizer: reading", unit="documents", quiet=quiet)
         sample = sample_lines(bar, int(config.sample_megabytes * 1e6), config.seed)
-        if not sample.lines:
+        if not any(map(str.strip, sample.lines)):
             raise InputError(f"{corpus or text[0]}: holds no text to train a tokenizer on")
         trained = train_pieces(sample, config)
         (folder / MODEL_NAME).write_bytes(trained.model)
@@ -97,27 +94,39 @@ class TrainedPieces:
 
 
 def train_pieces(sample: LineSample, config: TokenizerConfig) -> TrainedPieces:
-    """Learn the pieces from sampled lines; every line is used, else JgptError."""
+    """Learn the pieces from sampled lines; every line is used, else JgptError. UsageError: see ``train_tokenizer``."""
+    trained = _train(sample, config)
+    reached = trained.counts["vocab_size"]
+    if reached == config.vocab_size:
+        return trained
+    # a smaller vocabulary has room for fewer characters and may not be filled either: go down until it is
+    largest = reached
+    while (reached := _train(sample, replace(config, vocab_size=largest)).counts["vocab_size"]) < largest:
+        largest = reached
+    raise UsageError(
+        f"--vocab_size {config.vocab_size} is more than this text can fill: the largest that works is {largest}"
+    )
+
+
+def _train(sample: LineSample, config: TokenizerConfig) -> TrainedPieces:
+    """A model of at most the size asked for."""
     characters = Counter[str]()
     for start in range(0, len(sample.lines), 10_000):
         characters.update("".join(sample.lines[start : start + 10_000]))
-    most = min(int(config.vocab_size * config.max_character_share), config.vocab_size - FIXED - 1)
-    # most frequent first, ties by code point: the same text gives the same pieces
-    ranked = sorted(characters.items(), key=lambda entry: (-entry[1], entry[0]))
-    dropped = {ord(character) for character, _ in ranked[max(most, 1) :]}
+    most = max(min(int(config.vocab_size * config.max_character_share), config.vocab_size - FIXED), 2)
+    # the space first, which is a piece in any case, then by frequency, then by code point: same text, same pieces
+    ranked = sorted(characters.items(), key=lambda entry: (entry[0] != " ", -entry[1], entry[0]))
+    kept = ranked[: most if " " in characters else most - 1]
+    dropped = [ord(character) for character, _ in ranked[len(kept) :]]
     lines = sample.lines
     if dropped:
         # the trainer must not merge across a character that is no piece: cut there
         cut = dict.fromkeys(dropped, "\n")
         lines = [part for line in lines for part in line.translate(cut).split("\n") if part]
-    covered = sum(count for _, count in ranked[: max(most, 1)]) / max(characters.total(), 1)
-    if not lines:
-        raise UsageError(
-            f"--vocab_size {config.vocab_size} leaves no room for the characters of this text: ask for more"
-        )
+    covered = sum(count for _, count in kept) / characters.total()
     log.info(
         "tokenizer: %d of %d distinct characters become pieces and cover %.3f %% of the text",
-        min(most, len(ranked)),
+        len(kept),
         len(ranked),
         100 * covered,
     )
@@ -153,14 +162,9 @@ def train_pieces(sample: LineSample, config: TokenizerConfig) -> TrainedPieces:
                 minloglevel=0,
             )
         except (RuntimeError, OSError) as error:
-            limit = re.search(r"value <= (\d+)", str(error))
-            if limit:
-                raise UsageError(_too_large(config.vocab_size, int(limit.group(1)))) from None
             raise JgptError(f"SentencePiece could not train on this text: {str(error).splitlines()[0]}") from None
     _check_nothing_skipped(captured[0], len(lines))
     processor = sentencepiece.SentencePieceProcessor(model_proto=written.getvalue())
-    if processor.vocab_size() < config.vocab_size:
-        raise UsageError(_too_large(config.vocab_size, processor.vocab_size()))
     single = sum(1 for index in range(FIXED, processor.vocab_size()) if len(processor.id_to_piece(index)) == 1)
     return TrainedPieces(
         written.getvalue(),
@@ -204,11 +208,13 @@ def read_text(path: str) -> Iterator[str]:
         while block := stream.read(_BLOCK):
             block = rest + block
             cut = block.rfind(b"\n") + 1
+            if not cut and len(block) < _BLOCK:
+                rest = block
+                continue
             if not cut:
-                # no line end yet: cut before the last character, which may be incomplete
-                cut = max(len(block) - 4, 0)
-                while cut and block[cut] & 0xC0 == 0x80:
-                    cut -= 1
+                # no line end yet: cut where one of the last characters begins, as the very last may be incomplete
+                last = range(max(len(block) - 4, 0), max(len(block) - 8, 0), -1)
+                cut = next((place for place in last if block[place] & 0xC0 != 0x80), len(block))
             yield _decoded(block[:cut], path, offset)
             offset += cut
             rest = block[cut:]
@@ -217,18 +223,13 @@ def read_text(path: str) -> Iterator[str]:
 
 
 def _decoded(block: bytes, path: str, offset: int) -> str:
-    if offset == 0 and block.startswith(b"\xef\xbb\xbf"):
-        block = block[3:]
     try:
-        return block.decode("utf-8")
+        text = block.decode("utf-8")
+        return text.removeprefix("\ufeff") if offset == 0 else text
     except UnicodeDecodeError as error:
         raise InputError(
             f"{path}: byte {offset + error.start} is not UTF-8; `jgpt corpus build` reads Shift_JIS too: train on its folder"
         ) from None
-
-
-def _too_large(asked: int, largest: int) -> str:
-    return f"--vocab_size {asked} is more than this text can fill: the largest that works is {largest}"
 
 
 def _check_nothing_skipped(trainer_log: str, lines: int) -> None:

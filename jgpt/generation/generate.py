@@ -5,6 +5,7 @@ from collections.abc import Iterator
 import torch
 
 from jgpt.config import GenerateConfig
+from jgpt.generation.characters import CharacterGuard
 from jgpt.generation.sampling import sample
 from jgpt.model.cache import Cache
 from jgpt.model.gpt import GPT
@@ -25,23 +26,24 @@ def stream(model: GPT, tokenizer: JapaneseTokenizer, prompt: str, config: Genera
     ids = tokenizer.encode(prompt, begin=True)
     decoder = StreamDecoder(tokenizer)
     held = ""
-    for index in stream_ids(model, ids, config, tokenizer.eos_id):
+    guard = CharacterGuard(tokenizer)
+    for index in stream_ids(model, ids, config, tokenizer.eos_id, guard):
         held += decoder.feed(index)
         ready, held, stopped = _before_stop(held, config.stop)
         if ready:
             yield ready
         if stopped:
             return
-    held += decoder.flush()
-    ready, held, stopped = _before_stop(held, config.stop)
-    rest = ready if stopped else ready + held
-    if rest:
-        yield rest
+    # bytes of a character that the end has cut in the middle stay in the decoder
+    if held:
+        yield held
 
 
 @torch.inference_mode()
-def stream_ids(model: GPT, ids: list[int], config: GenerateConfig, end_id: int) -> Iterator[int]:
-    """Yield the ids that follow; ``end_id`` ends them and is not given out.
+def stream_ids(
+    model: GPT, ids: list[int], config: GenerateConfig, end_id: int, guard: CharacterGuard | None = None
+) -> Iterator[int]:
+    """Yield the ids that follow; ``end_id`` ends them and is not given out. A guard keeps them to whole characters.
 
     When the context is full, its later half is read again and generation goes on with that.
     Raises InputError when the logits are not finite.
@@ -62,9 +64,13 @@ def stream_ids(model: GPT, ids: list[int], config: GenerateConfig, end_id: int) 
         last = logits[0, -1].float().cpu()  # [V]
         if not bool(torch.isfinite(last).all()):
             raise InputError("the model's logits are not finite: its training diverged, take an earlier checkpoint")
+        if guard is not None:
+            last = guard.restrict(last)
         index = sample(last, torch.tensor(ids), config, generator)
         if index == end_id:
             return
+        if guard is not None:
+            guard.feed(index)
         ids.append(index)
         yield index
 

@@ -45,9 +45,15 @@ def load_config(folder: Path | str) -> ModelConfig:
     if not isinstance(record, dict) or record.pop("model_type", None) != "jgpt":
         raise ArtifactError(f"{file}: is not the configuration of a jgpt model")
     try:
-        return ModelConfig.from_record(record)
+        config = ModelConfig.from_record(record)
+        derived = config.derived(config.vocab_size, config.normalization)
     except (UsageError, TypeError) as error:
         raise ArtifactError(f"{file}: {error}") from None
+    if derived != config or not config.vocab_size:
+        raise ArtifactError(
+            f"{file}: leaves width, heads or vocab_size open, which a model's own configuration must not"
+        )
+    return config
 
 
 def load_model(folder: Path | str, device: str = "auto", dtype: str = "float32") -> GPT:

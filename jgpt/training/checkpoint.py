@@ -74,9 +74,14 @@ def checkpoint_name(step: int) -> str:
 
 
 def keep_last(folder: Path, count: int) -> None:
-    """Delete all step checkpoints but the last ``count``, and what a kill left half-written."""
+    """Delete all step checkpoints but the last ``count``, and mend what a kill left half-written or half-replaced."""
+    for aside in list(folder.glob("*.old")):
+        if aside.with_suffix("").exists():
+            shutil.rmtree(aside)
+        else:
+            aside.rename(aside.with_suffix(""))
     found = sorted((entry for entry in folder.glob("step-*") if entry.name[5:].isdigit()), key=lambda entry: entry.name)
-    for entry in found[:-count]:
+    for entry in [*found[:-count], *folder.glob("*.partial")]:
         shutil.rmtree(entry)
 
 

@@ -20,7 +20,9 @@ class Metrics:
                         kept.append(line + "\n")
                 except (ValueError, KeyError, TypeError):
                     break  # a line that a kill cut short
-        file.write_text("".join(kept), "utf-8")
+        partial = file.with_name(file.name + ".partial")
+        partial.write_text("".join(kept), "utf-8")
+        partial.replace(file)
 
     def __enter__(self) -> "Metrics":
         self._stream = self.file.open("a", encoding="utf-8")

@@ -64,7 +64,7 @@ def derive_training(train: TrainConfig, model: ModelConfig) -> TrainConfig:
     rate = train.learning_rate or (1e-3 if classic else 3e-3) / math.sqrt(wider)
     return replace(
         train,
-        batch_tokens=train.batch_tokens or 4096 * 2 ** round(math.log2(wider)),
+        batch_tokens=train.batch_tokens or 2048 * 2 ** round(math.log2(wider)),
         learning_rate=rate,
         embedding_rate=train.embedding_rate or (rate if classic else 10 * rate),
         head_rate=train.head_rate or (rate if classic else 2 * rate),

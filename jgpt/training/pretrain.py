@@ -33,7 +33,7 @@ from jgpt.training.signals import stop_on_signal
 from jgpt.training.validation import ValidationLoss
 from stage.errors import ArtifactError, InputError, JgptError, UsageError
 from stage.folder import Made, difference, finish_run, read_run, run_folder
-from stage.manifest import Input, Manifest, artifact_input
+from stage.manifest import NAME, Input, Manifest, artifact_input
 from stage.progress import progress
 
 log = logging.getLogger(__name__)
@@ -74,12 +74,17 @@ def pretrain(
     inputs = [artifact_input("shards", shards, "shard")]
     parameters = asdict(config)
     need_bytes = model_config.parameters * 4 * (1 + 3 * (train.keep_checkpoints + 2))
+    # what cannot be done is seen before anything is written or replaced
+    target = choose_device(device)
+    loader = Loader(shard_set.split("train"), model_config.context_length, config.seed)
+    if overwrite or not (out / NAME).is_file():
+        _check_memory(model_config, batch_shape(train, model_config.context_length)[1], target)
     with run_folder(
         out, stage="pretrain", parameters=parameters, inputs=inputs, overwrite=overwrite, need_bytes=need_bytes
     ) as manifest:
         if manifest is not None:
             return manifest
-        run = _Run(out, shard_set, model_config, train, config, choose_device(device), threads, quiet)
+        run = _Run(out, shard_set, loader, model_config, train, config, target, threads, quiet)
         state = run.train()
         counts = run.counts(state)
         made = Made(counts, shard_set.manifest.licenses, not_data=[METRICS, "plan.json"])
@@ -101,6 +106,7 @@ class _Run:
         self,
         out: Path,
         shards: ShardSet,
+        loader: Loader,
         model: ModelConfig,
         train: TrainConfig,
         config: PretrainConfig,
@@ -119,7 +125,7 @@ class _Run:
         )
         self.train_config = train
         self.checkpoints = out / "checkpoints"
-        self.loader = Loader(shards.split("train"), model.context_length, config.seed)
+        self.loader = loader
         self.valid = ValidationLoss(shards, model.context_length, train.valid_tokens)
         self.plan = Plan.read(out) or self._make_plan(threads)
         torch.set_num_threads(self.plan.threads)
@@ -233,13 +239,8 @@ class _Run:
         first = self.state.step - len(losses) + 1
         self._losses.clear()
         for number, loss in enumerate(losses):
-            if not math.isfinite(loss):
-                last = last_checkpoint(self.checkpoints)
-                kept = f"; the checkpoint {last} is from before" if last else ""
-                raise JgptError(
-                    f"{self.out}: the loss became {loss} at step {first + number}{kept}: try a lower --train.learning_rate "
-                    f"(it was {self.train_config.learning_rate:.2g}), a longer --train.warmup_share, or --dtype float32"
-                )
+            self._check_finite(f"the loss became {loss} at step {first + number}", loss)
+        self._check_finite(f"the gradient is no longer finite at step {self.state.step}", float(self._norm))
         mean = sum(losses) / len(losses)
         self.metrics.write(
             {
@@ -259,6 +260,7 @@ class _Run:
         loss = self.valid.measure(self.model, self.dtype, self.plan.micro_batch)
         if loss is None:
             return
+        self._check_finite(f"the loss on the valid split became {loss} at step {self.state.step}", loss)
         self.state.seconds = time.monotonic() - started
         self.metrics.write(
             {
@@ -274,7 +276,21 @@ class _Run:
             self.checkpoints.mkdir(exist_ok=True)
             save_checkpoint(self.checkpoints / "best", self.model, self.optimizer, self.state, self.shards.folder)
 
+    def _check_finite(self, what: str, value: float) -> None:
+        """Raise JgptError with what may help unless the value is finite."""
+        if math.isfinite(value):
+            return
+        last = last_checkpoint(self.checkpoints)
+        kept = f"; the checkpoint {last} is from before" if last else ""
+        raise JgptError(
+            f"{self.out}: {what}{kept}: try a lower --train.learning_rate (it was "
+            f"{self.train_config.learning_rate:.2g}), a longer --train.warmup_share, or --dtype float32"
+        )
+
     def _keep(self) -> None:
+        # the last step may have spoilt the weights though the loss before it was finite
+        total = torch.stack([parameter.detach().abs().sum() for parameter in self.model.parameters()]).sum()
+        self._check_finite(f"weights are no longer finite after step {self.state.step}", float(total))
         self.checkpoints.mkdir(exist_ok=True)
         target = self.checkpoints / checkpoint_name(self.state.step)
         save_checkpoint(target, self.model, self.optimizer, self.state, self.shards.folder)
@@ -286,7 +302,6 @@ class _Run:
         batch, micro = batch_shape(train, model.context_length)
         if threads:
             torch.set_num_threads(threads)
-        _check_memory(model, micro, self.device)
         dtype = choose_dtype(self.config.dtype, self.device)
         plan = Plan(
             steps=1,

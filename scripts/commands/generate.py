@@ -20,7 +20,8 @@ def main(prog: str, arguments: list[str]) -> None:
     parser.config_file()
     parser.add_argument("--model", type=str, required=True, help="Model folder, or one of its checkpoints.")
     parser.add_argument("--prompt", type=str, default="", help="Text to continue; - reads it from stdin.")
-    parser.configuration(GenerateConfig)
+    parser.configuration(GenerateConfig, skip=["stop"])
+    parser.add_argument("--stop", type=str, nargs="+", default=[], help="Strings that end the text before them.")
     parser.flag("dtype", str, "float32", "float32, or bfloat16 for half the memory.")
     parser.common("device", "threads", "quiet")
     given = parser.parse_args(arguments)
@@ -37,8 +38,10 @@ def main(prog: str, arguments: list[str]) -> None:
         torch.set_num_threads(given.threads)
     model = load_model(given.model, given.device, given.dtype)
     prompt = normalize_prompt(prompt, model.config.normalization or "none")
+    tokenizer = JapaneseTokenizer(given.model)
+    tokenizer.encode(prompt)  # refuses what no text can hold before anything is printed
     sys.stdout.write(prompt)
-    for text in stream(model, JapaneseTokenizer(given.model), prompt, config):
+    for text in stream(model, tokenizer, prompt, config):
         sys.stdout.write(text)
         sys.stdout.flush()
     sys.stdout.write("\n")

@@ -59,10 +59,11 @@ def _tell_checkpoint(folder: Path, as_json: bool) -> None:
     config = load_config(folder)
     try:
         state = json.loads((folder / "state.json").read_text("utf-8"))
-    except ValueError:
+        step = int(state["step"])
+    except (ValueError, KeyError, TypeError):
         raise ArtifactError(f"{folder}: its state.json is broken; take another checkpoint") from None
     record = {"stage": "checkpoint", "state": state, "config": asdict(config)}
     if as_json:
         print(json.dumps(record, ensure_ascii=False, indent=1))
     else:
-        print(f"{folder}: checkpoint after step {state['step']}, {config.parameters / 1e6:.1f}M parameters")
+        print(f"{folder}: checkpoint after step {step}, {config.parameters / 1e6:.1f}M parameters")

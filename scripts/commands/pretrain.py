@@ -1,8 +1,11 @@
 """``jgpt pretrain``."""
 
+from typing import Any
+
 from jgpt.config import PretrainConfig
 from scripts.arguments import Parser, build
 from scripts.commands.corpus_build import print_counts
+from stage.folder import read_run
 
 
 def main(prog: str, arguments: list[str]) -> None:
@@ -24,13 +27,17 @@ def main(prog: str, arguments: list[str]) -> None:
     parser.configuration(PretrainConfig)
     parser.common("device", "threads", "overwrite", "quiet")
     given = parser.parse_args(arguments)
+    if given.resume:
+        # what is not asked for is as the run began
+        parser.set_defaults(_flat(read_run(given.out, "pretrain")["parameters"]))
+        given = parser.parse_args(arguments)
     config = build(PretrainConfig, given)
     from jgpt import pretrain
 
     manifest = pretrain(
         given.shards,
         given.out,
-        None if given.resume and config == PretrainConfig() else config,
+        config,
         resume=given.resume,
         device=given.device,
         threads=given.threads,
@@ -38,3 +45,11 @@ def main(prog: str, arguments: list[str]) -> None:
         quiet=given.quiet,
     )
     print_counts(given.out, manifest.counts)
+
+
+def _flat(parameters: dict[str, Any], prefix: str = "") -> dict[str, Any]:
+    """Names of flags and their values."""
+    flags = {}
+    for name, value in parameters.items():
+        flags |= _flat(value, f"{prefix}{name}.") if isinstance(value, dict) else {f"{prefix}{name}": value}
+    return flags

@@ -23,9 +23,9 @@ def main(prog: str, arguments: list[str]) -> None:
     )
     parser.add_argument("recipe", type=str, help="A YAML file, or the name of a shipped recipe.")
     # the recipe is found first, then read as the configuration file that the flags after it override
-    place = next((index for index, word in enumerate(arguments) if not word.startswith("-")), None)
+    place = parser.first_positional(arguments)
     if place is None or arguments[0] in ("-h", "--help"):
-        parser.parse_args(arguments)
+        parser.parse_args([*arguments, "--name", ""])  # helps, or says that a recipe is missing
         return
     recipe = find_recipe(arguments[place])
     run_recipe(parser, [arguments[place], "--config", str(recipe), *arguments[:place], *arguments[place + 1 :]])

@@ -19,7 +19,7 @@ def main(prog: str, arguments: list[str]) -> None:
     from tokenizer import JapaneseTokenizer
 
     tokenizer = JapaneseTokenizer(given.tokenizer)
-    for number, line in enumerate(sys.stdin, 1):
+    for number, line in enumerate(sys.stdin.buffer, 1):
         try:
             ids = [int(word) for word in line.split()]
         except ValueError:

@@ -11,7 +11,8 @@ import pyarrow.parquet
 import pytest
 import sentencepiece
 
-from scripts.report import read_run_folder, write_report
+from scripts.report import write_report
+from scripts.run_folder import read_run_folder
 from stage.errors import ArtifactError
 from stage.folder import Made, write_folder
 from stage.manifest import Input

@@ -6,6 +6,7 @@ from xml.etree import ElementTree
 
 import pytest
 
+from stage.numbers import compact, duration, log_ticks, nice_ticks, percent
 from stage.plots import (
     FULL,
     NARROW,
@@ -14,13 +15,8 @@ from stage.plots import (
     Mark,
     Series,
     bar_plot,
-    compact,
-    duration,
     histogram,
     line_plot,
-    log_ticks,
-    nice_ticks,
-    percent,
     share_bar,
     smooth,
 )
@@ -49,15 +45,13 @@ def texts(root: ElementTree.Element) -> str:
 
 
 @pytest.mark.parametrize("width", [NARROW, WIDE, FULL])
-@pytest.mark.parametrize("log_x", [False, True])
 @pytest.mark.parametrize("series", LINES)
-def test_a_line_plot_of_any_series_is_valid(series: list[Series], log_x: bool, width: int) -> None:
+def test_a_line_plot_of_any_series_is_valid(series: list[Series], width: int) -> None:
     svg = line_plot(
         series,
         title="損失",
         x_label="step",
         references=[Mark("5-gram", 3.0), Mark("x", NAN)],
-        log_x=log_x,
         width=width,
     )
     root = parse(svg)
@@ -73,12 +67,6 @@ def test_a_line_plot_without_a_finite_point_says_so() -> None:
 
 def test_a_single_point_is_drawn_as_a_dot() -> None:
     assert len(list(parse(line_plot([Series("点", [3], [2])], title="点")).iter(f"{SVG}circle"))) == 1
-
-
-def test_a_logarithmic_axis_leaves_out_what_it_cannot_show() -> None:
-    root = parse(line_plot([Series("x", [0, 1, 10, 100], [9, 3, 2, 1])], title="x", log_x=True))
-    path = next(element for element in root.iter(f"{SVG}path")).get("d", "")
-    assert path.count("M") == 1 and path.count("L") == 2
 
 
 def test_lines_are_labelled_at_narrow_and_wide_width() -> None:
@@ -113,9 +101,8 @@ def test_odd_bars_are_valid(bars: list[Bar]) -> None:
 @pytest.mark.parametrize(
     "edges, counts", [([], []), ([1, 2], [0]), ([1, 2], [3]), ([1, 10, 100], [5, 7]), ([1, 2, 3], [1])]
 )
-@pytest.mark.parametrize("log_x", [False, True])
-def test_histograms_are_valid(edges: list[float], counts: list[int], log_x: bool) -> None:
-    root = parse(histogram(edges, counts, title="長さ", x_label="文字", log_x=log_x))
+def test_histograms_are_valid(edges: list[float], counts: list[int]) -> None:
+    root = parse(histogram(edges, counts, title="長さ", x_label="文字"))
     drawn = len(edges) == len(counts) + 1 and any(counts)
     assert len(list(root.iter(f"{SVG}rect"))) == (len(counts) if drawn else 0)
 

@@ -1,0 +1,412 @@
+"""Training: repeatable to the bit, stopped and gone on with at any step, and clear about what went wrong."""
+
+import hashlib
+import json
+import math
+import os
+import shutil
+import signal
+import subprocess
+import sys
+
+import pytest
+import torch
+
+from jgpt import GPT, load_model, write_shards
+from jgpt.config import ModelConfig, TrainConfig
+from jgpt.training import pretrain as module
+from jgpt.training.checkpoint import TrainingState, keep_last, load_checkpoint, save_checkpoint
+from jgpt.training.optimizer import make_optimizer
+from jgpt.training.plan import derive_training
+from jgpt.training.pretrain import Interrupted, pretrain
+from scripts.main import run
+from stage.errors import ArtifactError, InputError, JgptError, UsageError
+from stage.manifest import read_manifest
+
+# runs the command, and sends itself a signal after a step
+SIGNALLED = """
+import os, signal, sys
+from jgpt.training import pretrain as module
+step, name = int(sys.argv[1]), sys.argv[2]
+original = module._Run._step
+def stepped(self, number):
+    original(self, number)
+    if number + 1 == step:
+        os.kill(os.getpid(), getattr(signal, name))
+module._Run._step = stepped
+from scripts.main import main
+main(sys.argv[3:])
+"""
+FLAGS = [
+    *("--model.depth", "1", "--model.width", "32", "--model.heads", "2", "--model.context_length", "32"),
+    *("--model.dropout", "0.1", "--train.steps", "12", "--train.batch_tokens", "128", "--train.micro_batch", "2"),
+    *("--train.checkpoint_every", "3", "--train.valid_tokens", "256", "--dtype", "float32", "--threads", "1"),
+]
+
+
+def sha256(folder):
+    return hashlib.sha256((folder / "model.safetensors").read_bytes()).hexdigest()
+
+
+def metrics(folder):
+    return [json.loads(line) for line in (folder / "metrics.jsonl").read_text("utf-8").splitlines()]
+
+
+def train(root, out, config, **more):
+    return pretrain(root / "shards", out, config, threads=1, quiet=True, **more)
+
+
+@pytest.fixture(scope="module")
+def undisturbed(root, tmp_path_factory):
+    """A model that the command trained in one go, with dropout and two micro-batches a step."""
+    out = tmp_path_factory.mktemp("undisturbed") / "model"
+    assert run(["pretrain", "--shards", str(root / "shards"), "--out", str(out), "--quiet", *FLAGS]) == 0
+    return out
+
+
+@pytest.fixture
+def stop_after(monkeypatch):
+    """Sends this process SIGINT after a step."""
+
+    def arm(step, times=1):
+        original = module._Run._step
+
+        def stepped(self, number):
+            original(self, number)
+            if number + 1 == step:
+                for _ in range(times):
+                    os.kill(os.getpid(), signal.SIGINT)
+
+        monkeypatch.setattr(module._Run, "_step", stepped)
+
+    yield arm
+
+
+def run_signalled(root, out, step, name):
+    command = [sys.executable, "-c", SIGNALLED, str(step), name]
+    command += ["pretrain", "--shards", str(root / "shards"), "--out", str(out), *FLAGS]
+    return subprocess.run(command, capture_output=True, text=True, timeout=120)
+
+
+def test_two_runs_give_the_same_bytes(root, tmp_path, undisturbed, new_config):
+    manifest = train(root, tmp_path / "model", new_config())
+    assert sha256(tmp_path / "model") == sha256(undisturbed)
+    assert manifest.data_sha256 == read_manifest(undisturbed).data_sha256
+    assert manifest.counts["plan"]["batch"] == 4 and manifest.counts["plan"]["micro_batch"] == 2
+    train(root, tmp_path / "other", new_config(seed=1))
+    assert sha256(tmp_path / "other") != sha256(undisturbed)
+
+
+def test_training_learns(undisturbed):
+    valid = [entry["valid_loss"] for entry in metrics(undisturbed) if "valid_loss" in entry]
+    assert valid[0] == pytest.approx(math.log(400), abs=0.01)
+    assert valid[-1] < valid[0] - 0.1
+
+
+def test_a_killed_run_goes_on_to_the_same_bytes(root, tmp_path, undisturbed):
+    out = tmp_path / "model"
+    assert run_signalled(root, out, 8, "SIGKILL").returncode == -signal.SIGKILL
+    assert not (out / "manifest.json").exists()
+    assert (out / "checkpoints" / "step-00000006").is_dir()
+    with (out / "metrics.jsonl").open("a") as stream:
+        stream.write('{"step": 9, "lo')  # as a kill in the middle of a line leaves it
+    (out / "checkpoints" / "step-00000009.partial").mkdir()
+    assert run(["pretrain", "--shards", str(root / "shards"), "--out", str(out), "--quiet", *FLAGS]) == 0
+    assert sha256(out) == sha256(undisturbed)
+    check_metrics(out, undisturbed)
+    assert not list((out / "checkpoints").glob("*.partial"))
+
+
+def check_metrics(out, undisturbed):
+    for kind in ("loss", "valid_loss"):
+        steps = [entry["step"] for entry in metrics(out) if kind in entry]
+        assert steps == [entry["step"] for entry in metrics(undisturbed) if kind in entry]
+    values = [entry["valid_loss"] for entry in metrics(out) if "valid_loss" in entry]
+    assert values == [entry["valid_loss"] for entry in metrics(undisturbed) if "valid_loss" in entry]
+    assert [entry["tokens"] for entry in metrics(out)] == [entry["step"] * 128 for entry in metrics(out)]
+
+
+def test_ctrl_c_leaves_a_checkpoint_and_says_how_to_go_on(root, tmp_path, undisturbed, capfd):
+    out = tmp_path / "model"
+    stopped = run_signalled(root, out, 5, "SIGINT")
+    assert stopped.returncode == 1
+    assert "Traceback" not in stopped.stderr
+    last = stopped.stderr.splitlines()[-1]
+    assert "stopped at step 5 of 12" in last
+    assert f"jgpt pretrain --out {out} --resume" in last
+    assert (out / "checkpoints" / "step-00000005").is_dir()
+    assert not (out / "manifest.json").exists()
+    # as that line says: no shards, no configuration
+    assert run(["pretrain", "--out", str(out), "--resume", "--quiet"]) == 0
+    assert sha256(out) == sha256(undisturbed)
+    check_metrics(out, undisturbed)
+
+
+def test_a_second_ctrl_c_stops_at_once(root, tmp_path, new_config, stop_after):
+    stop_after(5, times=2)
+    with pytest.raises(KeyboardInterrupt):
+        train(root, tmp_path / "model", new_config())
+    assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
+
+
+def test_ctrl_c_in_the_last_step_finishes(root, tmp_path, new_config, stop_after, undisturbed):
+    stop_after(12)
+    train(root, tmp_path / "model", new_config())
+    assert sha256(tmp_path / "model") == sha256(undisturbed)
+
+
+def test_a_run_killed_before_its_manifest_is_completed(root, tmp_path, undisturbed, new_config):
+    shutil.copytree(undisturbed, tmp_path / "model")
+    for name in ("manifest.json", "model.safetensors"):
+        (tmp_path / "model" / name).unlink()
+    train(root, tmp_path / "model", new_config())
+    assert sha256(tmp_path / "model") == sha256(undisturbed)
+    check_metrics(tmp_path / "model", undisturbed)
+
+
+def test_a_finished_model_is_left_alone(root, undisturbed, new_config):
+    before = {file: file.stat().st_mtime_ns for file in undisturbed.rglob("*")}
+    train(root, undisturbed, new_config())
+    pretrain(None, undisturbed, resume=True, quiet=True)
+    assert {file: file.stat().st_mtime_ns for file in undisturbed.rglob("*")} == before
+
+
+def test_another_configuration_is_refused_by_the_name_of_the_field(root, tmp_path, new_config, stop_after, undisturbed):
+    out = tmp_path / "model"
+    stop_after(2)
+    with pytest.raises(Interrupted):
+        train(root, out, new_config())
+    with pytest.raises(ArtifactError, match=r"unfinished run with train\.steps: 12, now 13"):
+        train(root, out, new_config(steps=13))
+    with pytest.raises(UsageError, match="seed: 0, now 1"):
+        pretrain(None, out, new_config(seed=1), resume=True, quiet=True)
+    with pytest.raises(ArtifactError, match=r"was made with model\.dropout: 0\.1, now 0\.2"):
+        train(root, undisturbed, new_config({"dropout": 0.2}))
+    assert (out / "checkpoints" / "step-00000002").is_dir()
+
+
+def test_resuming_with_another_flag_names_that_flag_alone(root, tmp_path, new_config, stop_after, capsys):
+    out = tmp_path / "model"
+    stop_after(2)
+    with pytest.raises(Interrupted):
+        train(root, out, new_config())
+    capsys.readouterr()
+    for flag, named in (("--seed", "seed: 0, now 7"), ("--model.depth", "model.depth: 1, now 7")):
+        assert run(["pretrain", "--out", str(out), "--resume", flag, "7", "--quiet"]) == 2
+        message = capsys.readouterr().err
+        assert named in message and message.count("now") == 1 and message.count("\n") == 1
+    assert run(["pretrain", "--out", str(out), "--resume", "--model.depth", "4", "--quiet"]) == 2  # a default value
+    assert "model.depth: 1, now 4" in capsys.readouterr().err
+
+
+def test_resuming_where_nothing_began_is_refused(tmp_path):
+    with pytest.raises(ArtifactError, match="holds no pretrain run"):
+        pretrain(None, tmp_path / "model", resume=True, quiet=True)
+    with pytest.raises(UsageError, match="--shards"):
+        pretrain(None, tmp_path / "model", quiet=True)
+    assert not any(tmp_path.iterdir())
+
+
+def test_other_shards_are_refused(root, tmp_path, new_config, new_corpus, texts, splits, undisturbed):
+    new_corpus(tmp_path / "corpus", texts[:40], splits[:40], files=1)
+    write_shards(tmp_path / "corpus", root / "tokenizer", tmp_path / "shards", workers=1, quiet=True)
+    before = sha256(undisturbed)
+    with pytest.raises(ArtifactError, match="another input"):
+        train(tmp_path, undisturbed, new_config())
+    assert sha256(undisturbed) == before
+
+
+@pytest.mark.parametrize("rate", [1e30, 1e8])
+def test_a_loss_that_is_not_finite_ends_with_a_line_that_helps(root, tmp_path, new_config, rate):
+    out = tmp_path / "model"
+    config = new_config({"dropout": 0.0}, learning_rate=rate, gradient_clip=0, steps=60, checkpoint_every=1)
+    with pytest.raises(JgptError, match=r"lower --train\.learning_rate") as caught:
+        train(root, out, config)
+    assert caught.value.exit_status == 1 and "\n" not in str(caught.value)
+    assert not (out / "manifest.json").exists()
+    for checkpoint in (out / "checkpoints").glob("*"):
+        assert all(bool(torch.isfinite(tensor).all()) for tensor in load_model(checkpoint).state_dict().values())
+    for line in (out / "metrics.jsonl").read_text("utf-8").splitlines():
+        json.loads(line, parse_constant=lambda name: pytest.fail(f"{name} is not JSON"))
+
+
+def test_a_divergence_keeps_the_checkpoint_before_it(root, tmp_path, new_config, monkeypatch):
+    original = module._Run._step
+
+    def stepped(self, number):
+        if number == 7:
+            with torch.no_grad():
+                self.model.head.weight.fill_(math.nan)
+        original(self, number)
+
+    monkeypatch.setattr(module._Run, "_step", stepped)
+    with pytest.raises(JgptError, match=r"became nan at step 8; the checkpoint .*step-00000006 is from before"):
+        train(root, tmp_path / "model", new_config())
+    load_model(tmp_path / "model" / "checkpoints" / "step-00000006")
+
+
+def test_what_cannot_be_trained_writes_and_loses_nothing(root, tmp_path, new_config, undisturbed):
+    with pytest.raises(InputError, match="fewer than one context"):
+        train(root, tmp_path / "model", new_config({"context_length": 100_000}))
+    with pytest.raises(UsageError, match="no such device"):
+        train(root, tmp_path / "model", new_config(), device="cuda:99")
+    with pytest.raises(JgptError, match="memory|disk"):
+        train(root, tmp_path / "model", new_config({"width": 1 << 20}))
+    with pytest.raises(InputError, match="memory"):
+        train(root, tmp_path / "model", new_config({"depth": 1000}, batch_tokens=1 << 30, micro_batch=1 << 25))
+    assert not any(tmp_path.iterdir())
+    before = sha256(undisturbed)
+    with pytest.raises(InputError, match="fewer than one context"):
+        train(root, undisturbed, new_config({"context_length": 100_000}), overwrite=True)
+    assert sha256(undisturbed) == before
+
+
+@pytest.mark.parametrize("valid", [0, 1])
+def test_a_valid_split_shorter_than_a_context_is_only_not_watched(root, tmp_path, new_config, new_corpus, texts, valid):
+    corpus = new_corpus(
+        tmp_path / "corpus", [*texts[:20], "短い。"][: 20 + valid], ["train"] * 20 + ["valid"] * valid, 1
+    )
+    write_shards(corpus, root / "tokenizer", tmp_path / "shards", workers=1, quiet=True)
+    manifest = train(tmp_path, tmp_path / "model", new_config(steps=3))
+    assert manifest.counts["best_valid_loss"] is None
+    assert not (tmp_path / "model" / "checkpoints" / "best").exists()
+    assert not any("valid_loss" in entry for entry in metrics(tmp_path / "model"))
+
+
+@pytest.mark.parametrize("keep", [1, 3])
+def test_the_last_checkpoints_and_the_best_are_kept(root, tmp_path, new_config, keep):
+    train(root, tmp_path / "model", new_config(keep_checkpoints=keep))
+    names = sorted(entry.name for entry in (tmp_path / "model" / "checkpoints").iterdir())
+    assert names == ["best", *[f"step-{step:08d}" for step in (3, 6, 9, 12)][-keep:]]
+
+
+def test_the_best_checkpoint_has_the_lowest_loss_on_the_valid_split(root, tmp_path, new_config, monkeypatch):
+    losses = iter([6.0, 5.0, 4.0, 4.5, 5.5])
+    monkeypatch.setattr(module.ValidationLoss, "measure", lambda *_: next(losses))
+    manifest = train(root, tmp_path / "model", new_config(valid_every=3))
+    state = json.loads((tmp_path / "model" / "checkpoints" / "best" / "state.json").read_text("utf-8"))
+    assert (state["step"], state["best_valid_loss"]) == (6, 4.0)
+    assert manifest.counts["best_valid_loss"] == 4.0
+
+
+def test_a_checkpoint_can_be_used_as_a_model(undisturbed):
+    last, final = load_model(undisturbed / "checkpoints" / "step-00000012"), load_model(undisturbed)
+    assert all(torch.equal(tensor, final.state_dict()[name]) for name, tensor in last.state_dict().items())
+    assert not final.training
+
+
+def test_half_replaced_checkpoints_are_mended(tmp_path):
+    for name in ("best.old", "step-00000003.old", "step-00000003", "step-00000006", "step-00000007.partial"):
+        (tmp_path / name).mkdir()
+    keep_last(tmp_path, 1)
+    assert sorted(entry.name for entry in tmp_path.iterdir()) == ["best", "step-00000006"]
+
+
+def test_a_checkpoint_of_another_model_is_refused(root, tmp_path):
+    def make(**fields):
+        model = GPT(ModelConfig(depth=1, width=32, heads=2, context_length=16, vocab_size=400, **fields))
+        return model, make_optimizer(model, derive_training(TrainConfig(), model.config))
+
+    model, optimizer = make()
+    save_checkpoint(tmp_path / "step-00000001", model, optimizer, TrainingState(1), root / "tokenizer")
+    with pytest.raises(ArtifactError, match=r"of another model \(dropout 0\.0, now 0\.5\)"):
+        load_checkpoint(tmp_path / "step-00000001", *make(dropout=0.5))
+    (tmp_path / "step-00000001" / "optimizer.safetensors").write_bytes(b"broken")
+    with pytest.raises(ArtifactError, match="not a whole checkpoint"):
+        load_checkpoint(tmp_path / "step-00000001", *make())
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "message"),
+    [
+        ("config.json", b"{", "is not JSON"),
+        ("config.json", b"[1]", "is not the configuration of a jgpt model"),
+        ("config.json", b'{"model_type": "jgpt", "colour": 1}', "does not know: colour"),
+        ("config.json", b'{"model_type": "jgpt", "depth": 1}', "leaves width, heads or vocab_size open"),
+        ("config.json", b'{"model_type": "jgpt", "depth": "one"}', "config.json"),
+        ("model.safetensors", b"", "broken or cut short"),
+        ("model.safetensors", b"\xff" * 100, "broken or cut short"),
+    ],
+)
+def test_a_damaged_model_is_refused_in_one_line(undisturbed, tmp_path, name, content, message):
+    shutil.copytree(undisturbed, tmp_path / "model")
+    (tmp_path / "model" / name).write_bytes(content)
+    with pytest.raises(ArtifactError, match=message) as caught:
+        load_model(tmp_path / "model")
+    assert "\n" not in str(caught.value)
+
+
+def test_weights_of_another_shape_are_refused_by_name(undisturbed, tmp_path):
+    shutil.copytree(undisturbed, tmp_path / "model")
+    file = tmp_path / "model" / "config.json"
+    file.write_text(json.dumps(json.loads(file.read_text()) | {"depth": 2}))
+    with pytest.raises(ArtifactError, match=r"weight blocks\.1\.\S+ is missing from the file"):
+        load_model(tmp_path / "model")
+    file.write_text(json.dumps(json.loads(file.read_text()) | {"depth": 1, "width": 64}))
+    with pytest.raises(ArtifactError, match=r"has shape \[.*\], the configuration says"):
+        load_model(tmp_path / "model")
+
+
+def test_folders_without_a_model_are_refused(tmp_path, root):
+    with pytest.raises(ArtifactError, match="no such folder"):
+        load_model(tmp_path / "nothing")
+    with pytest.raises(ArtifactError, match="holds no model"):
+        load_model(root / "tokenizer")
+
+
+def test_minutes_become_steps_that_a_resumed_run_obeys(root, tmp_path, new_config, stop_after, monkeypatch):
+    out = tmp_path / "model"
+    monkeypatch.setattr(module._Run, "_seconds_per_step", lambda *_: 0.05)
+    stop_after(4)
+    with pytest.raises(Interrupted, match="step 4 of 12"):
+        train(root, out, new_config(minutes=0.0101))  # .606 s at .05 s a step
+    assert json.loads((out / "plan.json").read_text("utf-8"))["steps"] == 12
+    monkeypatch.setattr(module._Run, "_seconds_per_step", lambda *_: pytest.fail("measured again"))
+    assert pretrain(None, out, resume=True, quiet=True).counts["steps"] == 12
+    assert metrics(out)[-1]["step"] == 12
+
+
+def test_measuring_the_speed_changes_nothing_of_the_training(root, tmp_path, new_config, monkeypatch, undisturbed):
+    monkeypatch.setattr(module, "number_of_steps", lambda *_: 12)
+    train(root, tmp_path / "model", new_config(minutes=5.0))
+    assert sha256(tmp_path / "model") == sha256(undisturbed)
+
+
+def test_a_damaged_plan_is_refused(root, tmp_path, new_config, stop_after):
+    stop_after(2)
+    with pytest.raises(Interrupted):
+        train(root, tmp_path / "model", new_config())
+    (tmp_path / "model" / "plan.json").write_text("{}")
+    with pytest.raises(ArtifactError, match=r"plan\.json: is not a plan"):
+        train(root, tmp_path / "model", new_config())
+
+
+@pytest.mark.parametrize("architecture", ["default", "gpt2"])
+@pytest.mark.parametrize("tied", [True, False])
+def test_each_kind_of_weight_has_its_rate_and_decay(architecture, tied):
+    bias = architecture == "gpt2"
+    config = ModelConfig(architecture, 2, 32, 2, 16, 400, tie_embeddings=tied, bias=bias)
+    model = GPT(config)
+    rates = TrainConfig(learning_rate=0.1, embedding_rate=0.2, head_rate=0.3, weight_decay=0.4)
+    optimizer = make_optimizer(model, rates)
+    groups = {group["name"]: group for group in optimizer.param_groups}
+    wanted = {"matrices": (0.1, 0.4), "embedding": (0.2, 0.0), "head": (0.3, 0.0), "vectors": (0.1, 0.0)}
+    if tied:
+        del wanted["head"]
+    if not bias:
+        del wanted["vectors"]
+    assert {name: (group["peak"], group["weight_decay"]) for name, group in groups.items()} == wanted
+    trained = [id(parameter) for group in optimizer.param_groups for parameter in group["params"]]
+    assert sorted(trained) == sorted(id(parameter) for parameter in model.parameters())
+    assert all(parameter.ndim == 2 for parameter in groups["matrices"]["params"])
+    assert id(model.embedding.weight) in {id(parameter) for parameter in groups["embedding"]["params"]}
+
+
+def test_gpt2_trains_and_resumes_as_well(root, tmp_path, new_config, stop_after):
+    shape = {"architecture": "gpt2", "tie_embeddings": True, "bias": True}
+    train(root, tmp_path / "one", new_config(shape, steps=6))
+    stop_after(4)
+    with pytest.raises(Interrupted):
+        train(root, tmp_path / "two", new_config(shape, steps=6))
+    pretrain(None, tmp_path / "two", resume=True, quiet=True)
+    assert sha256(tmp_path / "one") == sha256(tmp_path / "two")

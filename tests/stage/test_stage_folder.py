@@ -1,0 +1,483 @@
+import errno
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+from collections import namedtuple
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from stage.errors import ArtifactError, InputError, JgptError, UsageError
+from stage.folder import Made, difference, finish_run, only_process, read_run, run_folder, write_folder
+from stage.manifest import Input, Manifest, read_manifest
+
+ROOT = Path(__file__).parents[2]
+SOURCE = Input("source", "本/雪国.txt", "ab" * 32)
+
+
+def maker(text: str = "雪国", calls: list[str] | None = None) -> Callable[[Path], Made]:
+    def make(folder: Path) -> Made:
+        if calls is not None:
+            calls.append(text)
+        assert not list(folder.iterdir())
+        (folder / "本文.txt").write_text(text, "utf-8")
+        return Made({"documents": 1}, [{"source": "雪国", "license": "unknown"}])
+
+    return make
+
+
+def never(folder: Path) -> Made:
+    raise AssertionError("make must not be called")
+
+
+def write(out: Path | str, make: Callable[[Path], Made] = never, **given: Any) -> Manifest:
+    settings: dict[str, Any] = {"stage": "corpus", "parameters": {"min_chars": 20}, "inputs": [SOURCE]}
+    return write_folder(out, make=make, **settings | given)
+
+
+def tree(folder: Path) -> dict[str, bytes]:
+    return {str(file.relative_to(folder)): file.read_bytes() if file.is_file() else b"" for file in folder.rglob("*")}
+
+
+@contextmanager
+def untouched(folder: Path) -> Iterator[None]:
+    before = tree(folder)
+    yield
+    assert tree(folder) == before
+
+
+@contextmanager
+def process_holding(tmp_path: Path, code: str) -> Iterator["subprocess.Popen[str]"]:
+    """A process that has run the code, said so, and sleeps; killed with SIGKILL at the end."""
+    process = subprocess.Popen([sys.executable, "-c", code, str(tmp_path)], cwd=ROOT, stdout=subprocess.PIPE, text=True)
+    try:
+        assert process.stdout is not None and process.stdout.readline() == "ready\n"
+        yield process
+    finally:
+        process.send_signal(signal.SIGKILL)
+        process.wait()
+        if process.stdout is not None:
+            process.stdout.close()
+
+
+STOP = "print('ready', flush=True); time.sleep(60)"
+IN_MAKE = f"""
+import sys, time
+from pathlib import Path
+from stage.folder import write_folder
+from stage.manifest import Input
+def make(folder):
+    (folder / "本文.txt").write_text("途中")
+    (folder / "下").mkdir()
+    {STOP}
+write_folder(Path(sys.argv[1]) / "out", stage="corpus", parameters={{"min_chars": 21}}, inputs=[], make=make, overwrite=True)
+"""
+BETWEEN_RENAMES = f"""
+import sys, time
+from pathlib import Path
+import stage.folder
+from stage.folder import Made, write_folder
+rename = Path.rename
+def stopping(self, target):
+    if self.name == "out.partial":
+        {STOP}
+    return rename(self, target)
+Path.rename = stopping
+def make(folder):
+    (folder / "本文.txt").write_text("新しい")
+    return Made()
+write_folder(Path(sys.argv[1]) / "out", stage="corpus", parameters={{"min_chars": 21}}, inputs=[], make=make, overwrite=True)
+"""
+BEFORE_THE_DELETION = BETWEEN_RENAMES.replace("Path.rename = stopping", "").replace(
+    "def make(folder)", f"def stop(folder):\n    {STOP}\nstage.folder.shutil.rmtree = stop\ndef make(folder)"
+)
+
+
+def test_a_folder_is_made_whole_with_its_manifest(tmp_path: Path) -> None:
+    manifest = write(tmp_path / "深い" / "所" / "out", maker())
+    out = tmp_path / "深い" / "所" / "out"
+    assert sorted(os.listdir(out)) == ["manifest.json", "本文.txt"]
+    assert os.listdir(out.parent) == ["out"]
+    assert read_manifest(out) == manifest
+    assert manifest.counts == {"documents": 1} and manifest.licenses[0]["source"] == "雪国"
+
+
+def test_an_equal_request_finds_the_folder_up_to_date(tmp_path: Path) -> None:
+    first = write(tmp_path / "out", maker())
+    with untouched(tmp_path):
+        assert write(tmp_path / "out") == first
+        assert write(tmp_path / "out", overwrite=True) == first
+        assert write(tmp_path / "out", inputs=[Input("source", "別の所/雪国.txt", SOURCE.sha256)]) == first
+
+
+def test_parameters_with_tuples_are_still_equal_when_read_back(tmp_path: Path) -> None:
+    parameters = {"betas": (0.9, 0.95), "nested": [{"suffixes": (".txt",)}]}
+    first = write(tmp_path / "out", maker(), parameters=parameters)
+    assert write(tmp_path / "out", parameters=parameters) == first == read_manifest(tmp_path / "out")
+
+
+@pytest.mark.parametrize(
+    ("given", "named"),
+    [
+        ({"parameters": {"min_chars": 10}}, "min_chars: 20, now 10"),
+        ({"parameters": {"min_chars": 20, "seed": 1}}, "seed: not set, now 1"),
+        ({"inputs": [Input("source", "本/雪国.txt", "cd" * 32)]}, r"another input \(source 本/雪国.txt\)"),
+        ({"inputs": []}, "other inputs"),
+        ({"inputs": [SOURCE, SOURCE]}, "other inputs"),
+        ({"stage": "shard"}, "stage: corpus, now shard"),
+    ],
+)
+def test_a_differing_request_is_refused_with_what_differs(given: dict[str, Any], named: str, tmp_path: Path) -> None:
+    write(tmp_path / "out", maker())
+    with untouched(tmp_path), pytest.raises(ArtifactError, match=named) as caught:
+        write(tmp_path / "out", **given)
+    assert "--overwrite" in str(caught.value) and "\n" not in str(caught.value)
+    made = write(tmp_path / "out", maker("新しい"), overwrite=True, **given)
+    assert (tmp_path / "out" / "本文.txt").read_text() == "新しい"
+    assert read_manifest(tmp_path / "out") == made
+    assert os.listdir(tmp_path) == ["out"]
+
+
+def test_difference_names_nested_entries() -> None:
+    old = {"model": {"depth": 4, "width": 256}, "sources": [{"path": "長い" * 60, "min": 1}, {"path": "b"}]}
+    new = {"model": {"depth": 6, "width": 256}, "sources": [{"path": "長い" * 60, "min": 2}]}
+    assert difference(old, new) == [
+        "model.depth: 4, now 6",
+        "sources.0.min: 1, now 2",
+        "sources.1: {'path': 'b'}, now not set",
+    ]
+    assert difference(old, old) == []
+
+
+def test_overwriting_twice_keeps_only_the_last(tmp_path: Path) -> None:
+    for number in range(3):
+        write(tmp_path / "out", maker(f"第{number}版"), parameters={"seed": number}, overwrite=True)
+        assert (tmp_path / "out" / "本文.txt").read_text() == f"第{number}版"
+        assert os.listdir(tmp_path) == ["out"]
+
+
+def test_a_damaged_folder_is_refused_and_rebuilt_with_overwrite(tmp_path: Path) -> None:
+    first = write(tmp_path / "out", maker())
+    (tmp_path / "out" / "本文.txt").unlink()
+    with pytest.raises(ArtifactError, match=r"本文\.txt is missing: make the folder anew with --overwrite"):
+        write(tmp_path / "out")
+    assert write(tmp_path / "out", maker(), overwrite=True).data_sha256 == first.data_sha256
+    assert (tmp_path / "out" / "本文.txt").read_text() == "雪国"
+
+
+@pytest.mark.parametrize("name", ["卒業論文.txt", "manifest.json", "run.json"])
+@pytest.mark.parametrize("overwrite", [False, True])
+def test_a_folder_that_jgpt_did_not_make_is_never_touched(name: str, overwrite: bool, tmp_path: Path) -> None:
+    (tmp_path / "out").mkdir()
+    (tmp_path / "out" / name).write_text('{"別の": "道具"}')
+    with untouched(tmp_path):
+        with pytest.raises(ArtifactError):
+            write(tmp_path / "out", overwrite=overwrite)
+        with pytest.raises(ArtifactError), run(tmp_path / "out", overwrite=overwrite):
+            raise AssertionError("not reached")
+
+
+def test_a_file_in_the_place_of_the_folder_is_never_touched(tmp_path: Path) -> None:
+    (tmp_path / "out").write_text("卒業論文")
+    with untouched(tmp_path), pytest.raises(ArtifactError, match="out: is a file; --out names a folder"):
+        write(tmp_path / "out", overwrite=True)
+
+
+def test_an_empty_folder_is_filled(tmp_path: Path) -> None:
+    (tmp_path / "out").mkdir()
+    write(tmp_path / "out", maker())
+    assert os.listdir(tmp_path) == ["out"]
+
+
+def test_a_backup_of_the_user_beside_the_folder_stays(tmp_path: Path) -> None:
+    write(tmp_path / "out", maker())
+    shutil.copytree(tmp_path / "out", tmp_path / "out.old")
+    with untouched(tmp_path / "out.old"):
+        write(tmp_path / "out")
+        write(tmp_path / "out", maker("新しい"), parameters={}, overwrite=True)
+    shutil.rmtree(tmp_path / "out")
+    write(tmp_path / "out", maker("また"), parameters={"seed": 1})
+    assert sorted(os.listdir(tmp_path)) == ["out", "out.old"]
+
+
+@pytest.mark.parametrize("out", [".", "/", "..", "a/.."])
+def test_folders_that_cannot_be_renamed_are_refused(out: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "here").mkdir()
+    monkeypatch.chdir(tmp_path / "here")
+    with pytest.raises(UsageError, match="give --out a new folder in it"):
+        write(out)
+    assert os.listdir(tmp_path) == ["here"]
+
+
+def test_a_symbolic_link_keeps_pointing_to_the_folder(tmp_path: Path) -> None:
+    (tmp_path / "大きな円盤").mkdir()
+    (tmp_path / "out").symlink_to(tmp_path / "大きな円盤" / "corpus")
+    for number in range(2):
+        write(tmp_path / "out", maker(f"第{number}版"), parameters={"seed": number}, overwrite=True)
+    assert (tmp_path / "out").is_symlink()
+    assert (tmp_path / "大きな円盤" / "corpus" / "本文.txt").read_text() == "第1版"
+    assert os.listdir(tmp_path / "大きな円盤") == ["corpus"]
+
+
+@pytest.mark.parametrize("error", [InputError("雪国.txt: byte 3 is not UTF-8"), KeyboardInterrupt(), ValueError("x")])
+def test_a_make_that_fails_leaves_everything_as_it_was(error: BaseException, tmp_path: Path) -> None:
+    def failing(folder: Path) -> Made:
+        (folder / "下").mkdir()
+        (folder / "下" / "本文.txt").write_text("途中")
+        raise error
+
+    with pytest.raises(type(error)):
+        write(tmp_path / "新" / "out", failing)
+    assert os.listdir(tmp_path / "新") == []
+    write(tmp_path / "out", maker())
+    with untouched(tmp_path), pytest.raises(type(error)):
+        write(tmp_path / "out", failing, parameters={}, overwrite=True)
+    write(tmp_path / "out", maker("新しい"), parameters={}, overwrite=True)
+    assert (tmp_path / "out" / "本文.txt").read_text() == "新しい"
+
+
+def test_a_process_killed_while_making_loses_nothing(tmp_path: Path) -> None:
+    undisturbed = write(tmp_path / "out", maker())
+    with process_holding(tmp_path, IN_MAKE):
+        with pytest.raises(JgptError, match=r"out\.partial: another process is writing it"):
+            write(tmp_path / "out", parameters={}, overwrite=True)
+        assert write(tmp_path / "out") == undisturbed
+    assert (tmp_path / "out.partial" / "本文.txt").read_text() == "途中"
+    assert write(tmp_path / "out") == undisturbed
+    write(tmp_path / "out", maker("新しい"), parameters={}, overwrite=True)
+    assert sorted(tree(tmp_path)) == ["out", "out/manifest.json", "out/本文.txt"]
+
+
+def test_a_process_killed_between_the_renames_leaves_the_old_folder(tmp_path: Path) -> None:
+    first = write(tmp_path / "out", maker())
+    with process_holding(tmp_path, BETWEEN_RENAMES):
+        assert not (tmp_path / "out").exists()
+        with pytest.raises(JgptError, match="another process is writing it"):
+            write(tmp_path / "out")
+    assert write(tmp_path / "out") == first
+    assert (tmp_path / "out" / "本文.txt").read_text() == "雪国"
+    write(tmp_path / "out", maker("また"), parameters={"min_chars": 21}, overwrite=True)
+    assert sorted(tree(tmp_path)) == ["out", "out/manifest.json", "out/本文.txt"]
+
+
+def test_a_process_killed_after_the_renames_leaves_the_new_folder(tmp_path: Path) -> None:
+    write(tmp_path / "out", maker())
+    with process_holding(tmp_path, BEFORE_THE_DELETION):
+        assert len(os.listdir(tmp_path)) == 2
+    assert write(tmp_path / "out", parameters={"min_chars": 21}, inputs=[]).stage == "corpus"
+    assert (tmp_path / "out" / "本文.txt").read_text() == "新しい"
+    assert os.listdir(tmp_path) == ["out"]
+
+
+def test_stale_leftovers_do_not_get_into_the_folder(tmp_path: Path) -> None:
+    (tmp_path / "out.partial" / "下").mkdir(parents=True)
+    (tmp_path / "out.partial" / "下" / "古い.txt").write_text("古い")
+    (tmp_path / "out.partial" / "link").symlink_to(tmp_path)
+    assert [output.path for output in write(tmp_path / "out", maker()).outputs] == ["本文.txt"]
+    assert os.listdir(tmp_path) == ["out"]
+
+
+def test_too_little_disk_is_seen_before_the_work(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    usage = namedtuple("usage", "total used free")
+    monkeypatch.setattr(shutil, "disk_usage", lambda place: usage(10**12, 0, 3_000_000_000))
+    with pytest.raises(JgptError, match=r"about 3\.5 GB of disk are needed there and 3\.0 GB are free"):
+        write(tmp_path / "無い" / "out", need_bytes=3_500_000_000)
+    with pytest.raises(JgptError, match="disk are needed"), run(tmp_path / "out", need_bytes=3_500_000_000):
+        raise AssertionError("not reached")
+    assert os.listdir(tmp_path) == []
+    write(tmp_path / "out", maker(), need_bytes=2_900_000_000)
+
+
+@pytest.mark.parametrize("number", [errno.ENOSPC, errno.EDQUOT])
+def test_a_disk_that_fills_up_ends_in_one_line_and_frees_what_was_written(number: int, tmp_path: Path) -> None:
+    def filling(folder: Path) -> Made:
+        (folder / "本文.txt").write_text("途中")
+        raise OSError(number, os.strerror(number))
+
+    with pytest.raises(JgptError, match="out: the disk is full; free some space"):
+        write(tmp_path / "out", filling)
+    assert os.listdir(tmp_path) == []
+    with pytest.raises(JgptError, match="out: the disk is full"), run(tmp_path / "out"):
+        raise OSError(number, os.strerror(number))
+
+
+def test_other_errors_of_the_system_are_not_taken_for_a_full_disk(tmp_path: Path) -> None:
+    def failing(folder: Path) -> Made:
+        raise OSError(errno.EIO, "Input/output error")
+
+    with pytest.raises(OSError, match="Input/output error"):
+        write(tmp_path / "out", failing)
+
+
+@pytest.mark.skipif(os.geteuid() == 0, reason="root may write everywhere")
+def test_a_place_without_permission_ends_in_one_line(tmp_path: Path) -> None:
+    (tmp_path / "a").mkdir(mode=0o500)
+    with pytest.raises(JgptError):
+        write(tmp_path / "a" / "out")
+
+
+@pytest.mark.parametrize("below", ["file/out", "file/a/b/out"])
+def test_a_file_above_the_folder_is_named(below: str, tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("卒業論文")
+    with untouched(tmp_path), pytest.raises(UsageError, match="/file: is not a directory"):
+        write(tmp_path / below)
+
+
+def test_a_file_in_the_place_of_the_partial_folder_is_named(tmp_path: Path) -> None:
+    (tmp_path / "out.partial").write_text("卒業論文")
+    with untouched(tmp_path), pytest.raises(UsageError, match=r"out\.partial: is not a directory"):
+        write(tmp_path / "out")
+
+
+# Folders of long stages, which are worked in and resumed
+
+
+@contextmanager
+def run(out: Path, **given: Any) -> Iterator[Manifest | None]:
+    settings: dict[str, Any] = {"stage": "pretrain", "parameters": {"depth": 4, "betas": (0.9, 0.95)}, "inputs": []}
+    with run_folder(out, **settings | given) as manifest:
+        yield manifest
+
+
+def finish(out: Path, **given: Any) -> Manifest:
+    settings: dict[str, Any] = {"parameters": {"depth": 4, "betas": (0.9, 0.95)}, "inputs": [], "seconds": 1.23456}
+    made = Made({"steps": 3}, not_data=["metrics.jsonl"])
+    return finish_run(out, stage="pretrain", made=made, keep_out=["checkpoints"], **settings | given)
+
+
+def unfinished(out: Path, **given: Any) -> None:
+    with run(out, **given) as manifest:
+        assert manifest is None
+        assert os.listdir(out) == ["run.json"]
+        (out / "checkpoints" / "step-1").mkdir(parents=True)
+        (out / "checkpoints" / "step-1" / "model").write_text("重み")
+        (out / "metrics.jsonl").write_text("{}")
+
+
+def test_a_run_goes_on_where_it_was_left_and_is_then_up_to_date(tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    unfinished(out)
+    with pytest.raises(ArtifactError, match="was not finished"):
+        read_manifest(out, "pretrain")
+    assert read_run(out, "pretrain")["parameters"] == {"depth": 4, "betas": [0.9, 0.95]}
+    with run(out) as manifest:
+        assert manifest is None
+        assert (out / "checkpoints" / "step-1" / "model").read_text() == "重み"
+        (out / "model").write_text("重み")
+        finished = finish(out)
+    assert {output.path: output.data for output in finished.outputs} == {
+        "metrics.jsonl": False,
+        "model": True,
+        "run.json": False,
+    }
+    assert finished.seconds == 1.235 and finished.counts == {"steps": 3}
+    with untouched(tmp_path):
+        with run(out) as manifest:
+            assert manifest == finished
+        with run(out, overwrite=True) as manifest:
+            assert manifest == finished
+    assert os.listdir(tmp_path) == ["out"]
+
+
+def test_an_unfinished_run_of_the_same_parameters_goes_on_even_with_overwrite(tmp_path: Path) -> None:
+    unfinished(tmp_path / "out")
+    with run(tmp_path / "out", overwrite=True) as manifest:
+        assert manifest is None and (tmp_path / "out" / "metrics.jsonl").exists()
+
+
+@pytest.mark.parametrize(
+    ("given", "named"),
+    [
+        ({"parameters": {"depth": 6, "betas": (0.9, 0.99)}}, r"betas\.1: 0\.95, now 0\.99; depth: 4, now 6"),
+        ({"inputs": [Input("shards", "切片", "ab" * 32)]}, r"another input \(shards 切片\)"),
+        ({"stage": "eval"}, "stage: pretrain, now eval"),
+    ],
+)
+def test_an_unfinished_run_of_other_parameters_is_refused(given: dict[str, Any], named: str, tmp_path: Path) -> None:
+    unfinished(tmp_path / "out")
+    refused = pytest.raises(ArtifactError, match=f"holds an unfinished run with {named}")
+    with untouched(tmp_path), refused, run(tmp_path / "out", **given):
+        raise AssertionError("not reached")
+    with run(tmp_path / "out", overwrite=True, **given) as manifest:
+        assert manifest is None and os.listdir(tmp_path / "out") == ["run.json"]
+    assert os.listdir(tmp_path) == ["out"]
+
+
+def test_a_short_stage_does_not_replace_an_unfinished_run_unasked(tmp_path: Path) -> None:
+    unfinished(tmp_path / "out")
+    with untouched(tmp_path), pytest.raises(ArtifactError, match="holds an unfinished pretrain run"):
+        write(tmp_path / "out")
+    write(tmp_path / "out", maker(), overwrite=True)
+    assert sorted(os.listdir(tmp_path / "out")) == ["manifest.json", "本文.txt"]
+
+
+def test_a_damaged_finished_run_is_rebuilt_with_overwrite(tmp_path: Path) -> None:
+    unfinished(tmp_path / "out")
+    (tmp_path / "out" / "model").write_text("重み")
+    finish(tmp_path / "out")
+    (tmp_path / "out" / "model").write_text("")
+    with pytest.raises(ArtifactError, match="make the folder anew with --overwrite"), run(tmp_path / "out"):
+        raise AssertionError("not reached")
+    with run(tmp_path / "out", overwrite=True) as manifest:
+        assert manifest is None and os.listdir(tmp_path / "out") == ["run.json"]
+
+
+def test_a_run_under_way_is_neither_joined_nor_replaced(tmp_path: Path) -> None:
+    with run(tmp_path / "out"), untouched(tmp_path):
+        with pytest.raises(JgptError, match="out: another process is writing it"), run(tmp_path / "out"):
+            raise AssertionError("not reached")
+        with pytest.raises(JgptError, match="out: another process is writing it"):
+            write(tmp_path / "out", maker(), overwrite=True)
+    with run(tmp_path / "out") as manifest:
+        assert manifest is None
+
+
+def test_a_killed_process_lets_go_of_its_run(tmp_path: Path) -> None:
+    code = f"""
+import sys, time
+from pathlib import Path
+from stage.folder import run_folder
+with run_folder(Path(sys.argv[1]) / "out", stage="pretrain", parameters={{"depth": 4, "betas": [0.9, 0.95]}}, inputs=[]):
+    (Path(sys.argv[1]) / "out" / "manifest.json.partial").write_text("{{")
+    {STOP}
+"""
+    held, refused = process_holding(tmp_path, code), pytest.raises(JgptError, match="another process")
+    with held, refused, run(tmp_path / "out"):
+        raise AssertionError("not reached")
+    with run(tmp_path / "out") as manifest:
+        assert manifest is None
+        finish(tmp_path / "out")
+    with run(tmp_path / "out") as manifest:
+        assert manifest is not None and [output.path for output in manifest.outputs] == ["run.json"]
+
+
+def test_read_run_names_what_is_there(tmp_path: Path) -> None:
+    with pytest.raises(ArtifactError, match="holds no pretrain run to go on with"):
+        read_run(tmp_path / "無い", "pretrain")
+    for content in ("{", "[]", "{}", '{"stage": "pretrain"}'):
+        (tmp_path / "run.json").write_text(content)
+        with pytest.raises(ArtifactError, match="holds no pretrain run"):
+            read_run(tmp_path, "pretrain")
+    (tmp_path / "run.json").write_text(json.dumps({"stage": "eval", "parameters": {}, "inputs": []}))
+    with pytest.raises(ArtifactError, match="holds a eval run, not a pretrain run"):
+        read_run(tmp_path, "pretrain")
+
+
+def test_a_folder_can_be_held_again_after_an_error(tmp_path: Path) -> None:
+    with pytest.raises(KeyError), only_process(tmp_path):
+        raise KeyError
+    with only_process(tmp_path):
+        pass
+
+
+def test_a_folder_renamed_while_waiting_for_it_is_not_held(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "out.partial").mkdir()
+    monkeypatch.setattr("fcntl.flock", lambda *_: (tmp_path / "out.partial").rename(tmp_path / "out"))
+    with pytest.raises(JgptError, match="another process is writing it"), only_process(tmp_path / "out.partial"):
+        raise AssertionError("not reached")

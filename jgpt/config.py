@@ -70,6 +70,8 @@ class ModelConfig:
             raise UsageError(f"--model.dropout {self.dropout} lies outside 0 to 1")
         if not 0 < self.rope_theta < float("inf"):
             raise UsageError(f"--model.rope_theta {self.rope_theta} must be above 0")
+        if self.architecture == "gpt2" and self.rope_theta != ModelConfig.rope_theta:
+            raise UsageError("--model.rope_theta belongs to --model.architecture default; gpt2 has learned positions")
         if self.bias and self.architecture != "gpt2":
             raise UsageError(
                 "--model.bias belongs to --model.architecture gpt2; the default architecture has no biases"

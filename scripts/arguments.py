@@ -89,7 +89,7 @@ class Parser(ArgumentParser):
             if not value and not word.startswith("-"):
                 return place
             action = self._option_string_actions.get(word)
-            value = not value and action is not None and action.nargs != 0 and not isinstance(action, ActionYesNo)
+            value = not value and action is not None and action.nargs != 0
         return None
 
     def error(self, message: str, ex: Exception | None = None) -> NoReturn:

@@ -127,8 +127,7 @@ def finish_run(
     keep_out: Iterable[str] = (),
 ) -> Manifest:
     """Write the manifest of a run folder: all files but those below the folders ``keep_out`` (checkpoints) are outputs."""
-    left_out = tuple(f"{name}/" for name in keep_out)
-    outputs = [output for output in hash_outputs(out, [*made.not_data, RUN]) if not output.path.startswith(left_out)]
+    outputs = hash_outputs(out, [*made.not_data, RUN], keep_out)
     manifest = Manifest(stage, _as_json(parameters), inputs, outputs, made.counts, made.licenses, round(seconds, 3))
     write_manifest(out, manifest)
     return manifest

@@ -68,14 +68,14 @@ class Manifest:
         raise KeyError(role)
 
 
-def hash_outputs(folder: Path, not_data: Iterable[str] = ()) -> list[Output]:
-    """All files below a folder with sizes and hashes, but for the manifest itself, be it half written by a killed run."""
-    left_out = set(not_data)
+def hash_outputs(folder: Path, not_data: Iterable[str] = (), keep_out: Iterable[str] = ()) -> list[Output]:
+    """All files below a folder with sizes and hashes, but for those below its folders ``keep_out`` and the manifest itself."""
+    not_data, keep_out = set(not_data), {*keep_out, NAME, f"{NAME}.partial"}
     outputs = []
     for file in sorted(folder.rglob("*")):
         name = file.relative_to(folder).as_posix()
-        if file.is_file() and name not in (NAME, f"{NAME}.partial"):
-            outputs.append(Output(name, file.stat().st_size, sha256_file(str(file)), name not in left_out))
+        if file.is_file() and name.split("/")[0] not in keep_out:
+            outputs.append(Output(name, file.stat().st_size, sha256_file(str(file)), name not in not_data))
     return outputs
 
 

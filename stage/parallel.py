@@ -1,11 +1,13 @@
 """Run a function over many tasks in all cores, results in the order of the tasks."""
 
 import os
+import signal
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
-from multiprocessing import get_context
+from contextlib import contextmanager
+from multiprocessing import active_children, get_context
 from typing import TypeVar
 
 from stage.errors import JgptError
@@ -45,12 +47,13 @@ def run_over(
                 yield result
             return
         # spawn: the parent may hold threads (torch, Arrow) that do not survive a fork
-        pool = ProcessPoolExecutor(workers, mp_context=get_context("spawn"))
+        pool = ProcessPoolExecutor(workers, mp_context=get_context("spawn"), initializer=_ignore_interrupts)
         try:
             waiting = iter(tasks)
             running: deque[Future[R]] = deque()
             for task in waiting:
-                running.append(pool.submit(function, task))
+                with _interrupts_wait():
+                    running.append(pool.submit(function, task))
                 if len(running) < 2 * workers:
                     continue
                 yield running.popleft().result()
@@ -62,5 +65,25 @@ def run_over(
             raise JgptError(
                 "a worker process died, most likely for lack of memory: fewer --workers need less of it"
             ) from None
+        except KeyboardInterrupt:
+            for process in active_children():
+                process.terminate()
+            raise
         finally:
             pool.shutdown(wait=True, cancel_futures=True)
+
+
+def _ignore_interrupts() -> None:
+    """In a worker: Ctrl-C reaches every process of the terminal, but the parent alone decides what it means."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})
+
+
+@contextmanager
+def _interrupts_wait() -> Iterator[None]:
+    """Hold SIGINT back while workers start: they inherit that, and it would hit them before they can ignore it."""
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)

@@ -7,7 +7,8 @@ from dataclasses import asdict, dataclass, fields, replace
 from pathlib import Path
 
 from jgpt.config import ModelConfig, TrainConfig
-from stage.errors import ArtifactError
+from jgpt.training.schedule import phases
+from stage.errors import ArtifactError, UsageError
 from stage.manifest import write_json
 
 log = logging.getLogger(__name__)
@@ -16,9 +17,18 @@ NAME = "plan.json"
 
 @dataclass
 class Plan:
-    """What a run does: fixed before its first step, written to ``plan.json``, obeyed when it goes on."""
+    """What a run does: fixed before its first step, written to ``plan.json``, obeyed when it goes on.
+
+    Where minutes were given, the speed measured at first is a guess: the number of steps is settled when the learning rate
+    begins to fall, by the time that the run has taken until then. The steps before are the same either way.
+    """
 
     steps: int
+    warmup_steps: int
+    decay_from: int
+    """Step from which the learning rate falls."""
+    settled: bool
+    """Whether ``steps`` is final."""
     batch: int
     """Sequences an optimiser step."""
     micro_batch: int
@@ -30,6 +40,21 @@ class Plan:
     log_every: int
     seconds_per_step: float
     """As measured before the first step; 0 where nothing was measured."""
+
+    def set_steps(self, steps: int, train: TrainConfig) -> None:
+        """Set the number of steps and what follows from it."""
+        self.steps = steps
+        self.warmup_steps, self.decay_from = phases(steps, train)
+        self.valid_every = train.valid_every or max(1, steps // 20)
+        self.checkpoint_every = train.checkpoint_every or max(1, steps // 10)
+        self.log_every = min(10, max(1, steps // 200))
+
+    def settle(self, step: int, seconds: float, train: TrainConfig, windows: int) -> None:
+        """Fit what is left of the run to the minutes there are, given that ``step`` steps took ``seconds``."""
+        left = (train.minutes * 60 - seconds) / (seconds / step)
+        most = train.epochs * windows / self.batch if train.epochs else math.inf
+        self.steps = max(step + 1, int(min(step + left, most)))
+        self.settled = True
 
     @property
     def accumulation(self) -> int:
@@ -57,8 +82,11 @@ def derive_training(train: TrainConfig, model: ModelConfig) -> TrainConfig:
     """Fill in batch and learning rates for a derived model.
 
     Larger models take larger batches and lower rates: the rate of the matrices falls with the square root of the width.
-    The embedding learns faster than the matrices because each of its rows is met rarely.
+    The embedding learns faster than the matrices because each of its rows is met rarely. Raises UsageError for a rate
+    that would have no effect.
     """
+    if train.head_rate and model.tie_embeddings:
+        raise UsageError("--train.head_rate has no effect on a head that is tied to the embedding: leave it out")
     classic = model.architecture == "gpt2"
     wider = max(model.width / 256, 1.0)
     rate = train.learning_rate or (1e-3 if classic else 3e-3) / math.sqrt(wider)
@@ -91,11 +119,6 @@ def number_of_steps(train: TrainConfig, windows: int, batch: int, seconds_per_st
     if train.minutes:
         limits.append(train.minutes * 60 / seconds_per_step)
     return max(1, int(min(limits)))
-
-
-def every(asked: int, steps: int, times: int) -> int:
-    """Steps between two events that should happen about ``times`` times in a run."""
-    return asked or max(1, steps // times)
 
 
 def memory_bytes(model: ModelConfig, micro_batch: int) -> int:

@@ -27,7 +27,7 @@ from jgpt.training.checkpoint import (
 from jgpt.training.metrics import NAME as METRICS
 from jgpt.training.metrics import Metrics
 from jgpt.training.optimizer import make_optimizer
-from jgpt.training.plan import Plan, batch_shape, derive_training, describe, every, memory_bytes, number_of_steps
+from jgpt.training.plan import Plan, batch_shape, derive_training, describe, memory_bytes, number_of_steps
 from jgpt.training.schedule import learning_rate_factor
 from jgpt.training.signals import stop_on_signal
 from jgpt.training.validation import ValidationLoss
@@ -115,17 +115,10 @@ class _Run:
         quiet: bool,
     ) -> None:
         keep_freed_memory()
-        self.out, self.shards, self.model_config, self.config, self.device, self.quiet = (
-            out,
-            shards,
-            model,
-            config,
-            device,
-            quiet,
-        )
+        self.out, self.shards, self.loader, self.device, self.quiet = out, shards, loader, device, quiet
+        self.config, self.model_config = config, model
         self.train_config = train
         self.checkpoints = out / "checkpoints"
-        self.loader = loader
         self.valid = ValidationLoss(shards, model.context_length, train.valid_tokens)
         self.plan = Plan.read(out) or self._make_plan(threads)
         torch.set_num_threads(self.plan.threads)
@@ -161,6 +154,9 @@ class _Run:
             if state.step == 0:
                 self._measure(started)
             while state.step < plan.steps:
+                if not plan.settled and state.step >= plan.decay_from:
+                    self._settle(time.monotonic() - started)
+                    bar.total = plan.steps * tokens_a_step
                 self._step(state.step)
                 state.step += 1
                 state.tokens += tokens_a_step
@@ -213,7 +209,9 @@ class _Run:
         model.train()
         # dropout follows from seed and step alone
         torch.manual_seed((self.config.seed * 1_000_003 + step) & 0x7FFFFFFFFFFFFFFF)
-        factor = learning_rate_factor(step, plan.steps, self.train_config)
+        factor = learning_rate_factor(
+            step, plan.steps, plan.warmup_steps, plan.decay_from, self.train_config.final_rate_share
+        )
         for group in self.optimizer.param_groups:
             group["lr"] = group["peak"] * factor
         total = torch.zeros((), device=self.device)
@@ -305,6 +303,9 @@ class _Run:
         dtype = choose_dtype(self.config.dtype, self.device)
         plan = Plan(
             steps=1,
+            warmup_steps=1,
+            decay_from=1,
+            settled=not train.minutes,
             batch=batch,
             micro_batch=micro,
             dtype=str(dtype).removeprefix("torch."),
@@ -316,12 +317,16 @@ class _Run:
         )
         if train.minutes:
             plan.seconds_per_step = self._seconds_per_step(plan, dtype)
-        plan.steps = number_of_steps(train, self.loader.windows, batch, plan.seconds_per_step)
-        plan.valid_every = every(train.valid_every, plan.steps, 20)
-        plan.checkpoint_every = every(train.checkpoint_every, plan.steps, 10)
-        plan.log_every = min(10, max(1, plan.steps // 200))
+        plan.set_steps(number_of_steps(train, self.loader.windows, batch, plan.seconds_per_step), train)
         plan.write(self.out)
         return plan
+
+    def _settle(self, seconds: float) -> None:
+        before = self.plan.steps
+        self.plan.settle(self.state.step, seconds, self.train_config, self.loader.windows)
+        self.plan.write(self.out)
+        if self.plan.steps != before:
+            log.info("%d steps instead of %d, to end in the time there is", self.plan.steps, before)
 
     def _seconds_per_step(self, plan: Plan, dtype: torch.dtype) -> float:
         log.info("measuring the speed of a training step")

@@ -3,13 +3,16 @@
 from jgpt.config import TrainConfig
 
 
-def learning_rate_factor(step: int, steps: int, config: TrainConfig) -> float:
-    """Share of the peak learning rate for optimiser step ``step`` (from 0) of ``steps``."""
+def phases(steps: int, config: TrainConfig) -> tuple[int, int]:
+    """Number of warm-up steps, and the step (from 0) from which the rate falls, for a run of ``steps``."""
     warmup = max(1, round(config.warmup_share * steps))
+    return warmup, max(warmup, steps - round(config.decay_share * steps))
+
+
+def learning_rate_factor(step: int, steps: int, warmup: int, decay_from: int, final_rate_share: float) -> float:
+    """Share of the peak learning rate for optimiser step ``step`` (from 0) of ``steps``."""
     if step < warmup:
         return (step + 1) / (warmup + 1)
-    decay = round(config.decay_share * steps)
-    left = steps - step
-    if left > decay:
+    if step < decay_from:
         return 1.0
-    return config.final_rate_share + (1 - config.final_rate_share) * left / (decay + 1)
+    return final_rate_share + (1 - final_rate_share) * (steps - step) / (steps - decay_from + 1)

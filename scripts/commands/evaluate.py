@@ -57,15 +57,16 @@ def summary(results: dict[str, Any]) -> str:
     language = results["language"]
     lines = []
     for name in ("bits_per_character", "bits_per_byte"):
-        lines.append(f"{name:<28} {_figure(language[name])}   {_baselines(language['baselines'], name)}")
+        lines.append(f"{name:<28} {figure(language[name])}   {_baselines(language['baselines'], name)}")
     for name, task in results["tasks"].items():
         primary = task["primary"]
         label = f"{name} {primary}"
-        lines.append(f"{label:<28} {_figure(task['metrics'][primary])}   {_baselines(task['baselines'], primary)}")
+        lines.append(f"{label:<28} {figure(task['metrics'][primary])}   {_baselines(task['baselines'], primary)}")
     return "\n".join(lines)
 
 
-def _figure(record: dict[str, Any]) -> str:
+def figure(record: dict[str, Any]) -> str:
+    """A figure with its 95 % interval, where there is one."""
     if record.get("value") is None:
         return "undefined"
     interval = f" [{record['low']:.3f}, {record['high']:.3f}]" if record.get("low") is not None else ""
@@ -73,4 +74,4 @@ def _figure(record: dict[str, Any]) -> str:
 
 
 def _baselines(baselines: dict[str, Any], metric: str) -> str:
-    return ", ".join(f"{name} {_figure(record[metric])}" for name, record in baselines.items() if metric in record)
+    return ", ".join(f"{name} {figure(record[metric])}" for name, record in baselines.items() if metric in record)

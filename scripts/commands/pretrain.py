@@ -49,7 +49,7 @@ def main(prog: str, arguments: list[str]) -> None:
 
 def _flat(parameters: dict[str, Any], prefix: str = "") -> dict[str, Any]:
     """Names of flags and their values."""
-    flags = {}
+    flags: dict[str, Any] = {}
     for name, value in parameters.items():
         flags |= _flat(value, f"{prefix}{name}.") if isinstance(value, dict) else {f"{prefix}{name}": value}
     return flags

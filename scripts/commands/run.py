@@ -1,6 +1,8 @@
 """``jgpt run``."""
 
+import os
 import shlex
+import shutil
 import sys
 from pathlib import Path
 
@@ -54,21 +56,23 @@ def run_recipe(parser: Parser, arguments: list[str]) -> None:
 
 def closing(finished: Finished) -> str:
     """What a run ends with: the headline figure, the samples, the report, what to try next."""
-    from scripts.commands.evaluate import summary
+    from scripts.commands.evaluate import figure, summary
 
+    # in a shell that has not activated the environment, only the path works
+    by_path = os.path.basename(sys.argv[0]) == "jgpt" and not shutil.which("jgpt")
+    jgpt = shlex.quote(os.path.relpath(sys.argv[0])) if by_path else "jgpt"
     model = shlex.quote(str(finished.out / "model"))
     prompt = next((entry["prompt"] for entry in finished.samples if entry["prompt"]), "")
     lines = ["", summary(finished.results), ""]
     for number, entry in enumerate(finished.samples, 1):
         lines += [f"sample {number}: {entry['prompt']}▸{entry['text']}", ""]
-    bits = finished.results["language"]["bits_per_character"]
     lines += [
-        f"validation: {bits['value']:.3f} bits per character (95 % interval {bits['low']:.3f} to {bits['high']:.3f})",
+        f"validation: {figure(finished.results['language']['bits_per_character'])} bits per character",
         f"report:     {finished.report}",
         "",
         "next:",
-        f"  jgpt generate --model {model} --prompt {shlex.quote(prompt)} --temperature 0.9",
-        f"  jgpt score --model {model} {shlex.quote(prompt or '今日は')}",
-        "  jgpt corpus build YOUR.txt --out my/corpus        then: tokenizer train, shard, pretrain (see README)",
+        f"  {jgpt} generate --model {model} --prompt {shlex.quote(prompt)} --temperature 0.9",
+        f"  {jgpt} score --model {model} {shlex.quote(prompt or '今日は')}",
+        f"  {jgpt} corpus build YOUR.txt --out my/corpus        then: tokenizer train, shard, pretrain (see README)",
     ]
     return "\n".join(lines)

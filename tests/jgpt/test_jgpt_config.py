@@ -1,12 +1,13 @@
 """What is derived, and what is refused."""
 
 from dataclasses import asdict
+from itertools import pairwise
 
 import pytest
 
 from jgpt.config import GenerateConfig, ModelConfig, PretrainConfig, ShardConfig, TrainConfig
-from jgpt.training.plan import batch_shape, derive_training, every, number_of_steps
-from jgpt.training.schedule import learning_rate_factor
+from jgpt.training.plan import Plan, batch_shape, derive_training, number_of_steps
+from jgpt.training.schedule import learning_rate_factor, phases
 from stage.errors import UsageError
 
 
@@ -138,15 +139,14 @@ def test_steps_follow_from_what_limits_first():
     assert number_of_steps(TrainConfig(minutes=1), 100, 4, 0.5) == 120
     assert number_of_steps(TrainConfig(minutes=1, epochs=2), 100, 4, 0.5) == 50
     assert number_of_steps(TrainConfig(minutes=0.001), 100, 4, 60) == 1
-    assert (every(0, 100, 20), every(7, 100, 20), every(0, 3, 20)) == (5, 7, 1)
 
 
 def test_the_learning_rate_rises_stays_and_falls_in_a_line():
     train = TrainConfig(warmup_share=0.1, decay_share=0.5, final_rate_share=0.1)
-    factors = [learning_rate_factor(step, 100, train) for step in range(100)]
+    factors = [learning_rate_factor(step, 100, *phases(100, train), 0.1) for step in range(100)]
     assert factors[:10] == pytest.approx([(step + 1) / 11 for step in range(10)])
     assert factors[10:50] == [1.0] * 40
-    falls = [before - after for before, after in zip(factors[50:], factors[51:], strict=False)]
+    falls = [before - after for before, after in pairwise(factors[50:])]
     assert falls == pytest.approx([0.9 / 51] * 49)
     assert 0.1 < factors[-1] < 0.15
 
@@ -154,4 +154,26 @@ def test_the_learning_rate_rises_stays_and_falls_in_a_line():
 @pytest.mark.parametrize("steps", [1, 2, 3, 10])
 def test_the_learning_rate_is_never_zero_nor_above_its_peak(steps):
     for train in (TrainConfig(), TrainConfig(warmup_share=0, decay_share=1, final_rate_share=0)):
-        assert all(0 < learning_rate_factor(step, steps, train) <= 1 for step in range(steps))
+        share = train.final_rate_share
+        assert all(0 < learning_rate_factor(step, steps, *phases(steps, train), share) <= 1 for step in range(steps))
+
+
+def test_a_run_that_is_slower_than_measured_is_shortened_and_falls_from_where_it_stands():
+    train = TrainConfig(minutes=1, warmup_share=0.1, decay_share=0.5)
+    plan = Plan(1, 1, 1, False, 8, 8, "float32", 2, 1, 1, 1, 0.5)
+    plan.set_steps(120, train)
+    assert (plan.warmup_steps, plan.decay_from, plan.valid_every, plan.checkpoint_every) == (12, 60, 6, 12)
+    plan.settle(60, 40.0, train, windows=1000)  # 40 of 60 seconds are gone: 30 more steps fit
+    assert (plan.steps, plan.decay_from, plan.settled) == (90, 60, True)
+    factors = [learning_rate_factor(step, 90, 12, 60, 0.05) for step in range(59, 90)]
+    assert factors[0] == 1 and factors == sorted(factors, reverse=True) and factors[-1] < 0.1
+
+
+def test_a_run_that_is_faster_than_measured_goes_no_further_than_its_epochs():
+    train = TrainConfig(minutes=1, epochs=2)
+    plan = Plan(1, 1, 1, False, 8, 8, "float32", 2, 1, 1, 1, 0.5)
+    plan.set_steps(100, train)
+    plan.settle(30, 1.0, train, windows=800)
+    assert plan.steps == 200
+    plan.settle(30, 90.0, train, windows=800)  # the time is over already
+    assert plan.steps == 31

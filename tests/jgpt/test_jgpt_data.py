@@ -1,6 +1,7 @@
 """Shards hold the documents exactly, and the loader gives each of their tokens its turn."""
 
 import shutil
+from itertools import pairwise
 
 import numpy as np
 import pytest
@@ -36,7 +37,7 @@ def test_shuffling_mixes_and_follows_from_the_key():
     orders = [[shuffled(index, 500, key) for index in range(500)] for key in (0x1F2E << 96 | 7, 0x3D4C << 96 | 8)]
     assert orders[0] != orders[1]
     for order in orders:
-        steps = [abs(second - first) for first, second in zip(order, order[1:], strict=False)]
+        steps = [abs(second - first) for first, second in pairwise(order)]
         assert 100 < sum(steps) / len(steps) < 240  # 167 for a random order, 1 for none
 
 

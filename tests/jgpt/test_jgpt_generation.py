@@ -167,6 +167,12 @@ def test_a_character_of_several_bytes_comes_out_whole(given, tokenizer):
     assert "".join(parts) == text
 
 
+def test_text_can_be_generated_in_bfloat16(new_model, tokenizer):
+    model = new_model().to(torch.bfloat16)
+    config = GenerateConfig(temperature=0, max_tokens=40)
+    assert generate(model, tokenizer, "吾輩は", config) == generate(model, tokenizer, "吾輩は", config) != ""
+
+
 @pytest.mark.parametrize("seed", range(5))
 def test_no_random_model_breaks_a_character(new_model, tokenizer, seed):
     model = new_model(seed=seed, vocab_size=450)  # with ids that the tokenizer does not have
@@ -175,6 +181,10 @@ def test_no_random_model_breaks_a_character(new_model, tokenizer, seed):
     for config in (GenerateConfig(max_tokens=80, seed=seed, top_p=1.0), GenerateConfig(max_tokens=80, temperature=0)):
         parts = list(stream(model, tokenizer, "猫", config))
         assert not any("\ufffd" in part for part in parts)
+
+
+def test_the_guard_rules_out_ids_that_the_tokenizer_does_not_have(tokenizer):
+    assert torch.isinf(CharacterGuard(tokenizer).restrict(torch.zeros(450))[400:]).all()
 
 
 @pytest.mark.parametrize("text", ["é", "猫", "𠮷", "𩸽と鷗", "\U0010ffff", "\ud7ff\ue000", "\u0800\U00010000"])

@@ -17,7 +17,7 @@ from jgpt.config import ModelConfig, TrainConfig
 from jgpt.training import pretrain as module
 from jgpt.training.checkpoint import TrainingState, keep_last, load_checkpoint, save_checkpoint
 from jgpt.training.optimizer import make_optimizer
-from jgpt.training.plan import derive_training
+from jgpt.training.plan import Plan, derive_training
 from jgpt.training.pretrain import Interrupted, pretrain
 from scripts.main import run
 from stage.errors import ArtifactError, InputError, JgptError, UsageError
@@ -144,9 +144,10 @@ def test_ctrl_c_leaves_a_checkpoint_and_says_how_to_go_on(root, tmp_path, undist
 
 def test_a_second_ctrl_c_stops_at_once(root, tmp_path, new_config, stop_after):
     stop_after(5, times=2)
+    before = signal.getsignal(signal.SIGINT)
     with pytest.raises(KeyboardInterrupt):
         train(root, tmp_path / "model", new_config())
-    assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
+    assert signal.getsignal(signal.SIGINT) is before
 
 
 def test_ctrl_c_in_the_last_step_finishes(root, tmp_path, new_config, stop_after, undisturbed):
@@ -245,12 +246,45 @@ def test_a_divergence_keeps_the_checkpoint_before_it(root, tmp_path, new_config,
     load_model(tmp_path / "model" / "checkpoints" / "step-00000006")
 
 
+def test_no_checkpoint_is_made_of_spoilt_weights(root, tmp_path, new_config, monkeypatch):
+    original = module._Run._step
+
+    def stepped(self, number):
+        original(self, number)
+        if number + 1 == 6:  # the loss before this step was finite
+            with torch.no_grad():
+                self.model.head.weight[0, 0] = math.inf
+
+    monkeypatch.setattr(module._Run, "_step", stepped)
+    with pytest.raises(JgptError, match="weights are no longer finite after step 6"):
+        train(root, tmp_path / "model", new_config(valid_every=12))
+    names = {entry.name for entry in (tmp_path / "model" / "checkpoints").iterdir()}
+    assert names == {"step-00000003"}
+
+
+def test_micro_batches_together_are_the_batch(root, tmp_path, new_config, monkeypatch):
+    asked = []
+    original = module.Loader.batch
+    monkeypatch.setattr(
+        module.Loader, "batch", lambda *given: asked.extend(range(given[1], sum(given[1:]))) or original(*given)
+    )
+    norms = {}
+    for micro in (1, 2, 4):
+        asked.clear()
+        out = tmp_path / str(micro)
+        train(root, out, new_config({"dropout": 0.0}, micro_batch=micro, steps=3))
+        assert asked == list(range(12))
+        norms[micro] = [(entry["loss"], entry["grad_norm"]) for entry in metrics(out) if "loss" in entry]
+    assert norms[1] == [pytest.approx(pair, rel=1e-3) for pair in norms[4]]
+    assert norms[2] == [pytest.approx(pair, rel=1e-3) for pair in norms[4]]
+
+
 def test_what_cannot_be_trained_writes_and_loses_nothing(root, tmp_path, new_config, undisturbed):
     with pytest.raises(InputError, match="fewer than one context"):
         train(root, tmp_path / "model", new_config({"context_length": 100_000}))
     with pytest.raises(UsageError, match="no such device"):
         train(root, tmp_path / "model", new_config(), device="cuda:99")
-    with pytest.raises(JgptError, match="memory|disk"):
+    with pytest.raises(JgptError, match=r"memory|disk"):
         train(root, tmp_path / "model", new_config({"width": 1 << 20}))
     with pytest.raises(InputError, match="memory"):
         train(root, tmp_path / "model", new_config({"depth": 1000}, batch_tokens=1 << 30, micro_batch=1 << 25))
@@ -357,17 +391,30 @@ def test_folders_without_a_model_are_refused(tmp_path, root):
 def test_minutes_become_steps_that_a_resumed_run_obeys(root, tmp_path, new_config, stop_after, monkeypatch):
     out = tmp_path / "model"
     monkeypatch.setattr(module._Run, "_seconds_per_step", lambda *_: 0.05)
-    stop_after(4)
-    with pytest.raises(Interrupted, match="step 4 of 12"):
+    stop_after(3)
+    with pytest.raises(Interrupted, match="step 3 of 12"):
         train(root, out, new_config(minutes=0.0101))  # .606 s at .05 s a step
-    assert json.loads((out / "plan.json").read_text("utf-8"))["steps"] == 12
     monkeypatch.setattr(module._Run, "_seconds_per_step", lambda *_: pytest.fail("measured again"))
-    assert pretrain(None, out, resume=True, quiet=True).counts["steps"] == 12
-    assert metrics(out)[-1]["step"] == 12
+    before = json.loads((out / "plan.json").read_text("utf-8"))
+    assert (before["steps"], before["settled"]) == (12, False)
+
+    def settle(plan, *_):
+        plan.steps, plan.settled = 15, True
+
+    monkeypatch.setattr(Plan, "settle", settle)
+    stop_after(before["decay_from"] + 1)
+    with pytest.raises(Interrupted, match="of 15"):
+        pretrain(None, out, resume=True, quiet=True)
+    settled = json.loads((out / "plan.json").read_text("utf-8"))
+    assert (settled["steps"], settled["settled"], settled["decay_from"]) == (15, True, before["decay_from"])
+    monkeypatch.setattr(Plan, "settle", lambda *_: pytest.fail("settled again"))
+    assert pretrain(None, out, resume=True, quiet=True).counts["steps"] == 15
+    assert metrics(out)[-1]["step"] == 15
 
 
 def test_measuring_the_speed_changes_nothing_of_the_training(root, tmp_path, new_config, monkeypatch, undisturbed):
     monkeypatch.setattr(module, "number_of_steps", lambda *_: 12)
+    monkeypatch.setattr(Plan, "settle", lambda plan, *_: setattr(plan, "settled", True))
     train(root, tmp_path / "model", new_config(minutes=5.0))
     assert sha256(tmp_path / "model") == sha256(undisturbed)
 
@@ -400,6 +447,23 @@ def test_each_kind_of_weight_has_its_rate_and_decay(architecture, tied):
     assert sorted(trained) == sorted(id(parameter) for parameter in model.parameters())
     assert all(parameter.ndim == 2 for parameter in groups["matrices"]["params"])
     assert id(model.embedding.weight) in {id(parameter) for parameter in groups["embedding"]["params"]}
+
+
+@pytest.mark.parametrize("dtype", ["float32", "bfloat16"])
+def test_the_command_resumes_what_it_began(root, tmp_path, stop_after, capfd, dtype):
+    """With flags of every kind, and no shards the second time."""
+    flags = [*("--model.depth", "1", "--model.width", "32", "--model.heads", "2", "--model.context_length", "32")]
+    flags += ["--model.architecture", "gpt2", "--model.bias", "--model.tie_embeddings", "--dtype", dtype, "--quiet"]
+    flags += ["--train.steps", "6", "--train.batch_tokens", "128", "--threads", "1", "--shards", str(root / "shards")]
+    assert run(["pretrain", "--out", str(tmp_path / "one"), *flags]) == 0
+    stop_after(4)
+    assert run(["pretrain", "--out", str(tmp_path / "two"), *flags]) == 1
+    assert run(["pretrain", "--out", str(tmp_path / "two"), "--resume", "--no_model.bias"]) == 2
+    assert "model.bias: True, now False" in capfd.readouterr().err
+    assert run(["pretrain", "--out", str(tmp_path / "two"), "--resume", "--model.bias", "--quiet"]) == 0
+    assert sha256(tmp_path / "one") == sha256(tmp_path / "two")
+    model = load_model(tmp_path / "two")
+    assert model.config.bias and model.head.weight is model.embedding.weight
 
 
 def test_gpt2_trains_and_resumes_as_well(root, tmp_path, new_config, stop_after):

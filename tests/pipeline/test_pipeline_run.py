@@ -2,6 +2,8 @@
 
 import json
 import os
+import re
+import shutil
 import signal
 import time
 
@@ -26,13 +28,18 @@ def test_a_run_ends_with_figure_samples_report_and_what_to_try_next(finished):
     results = json.loads((out / "eval" / "results.json").read_text("utf-8"))
     bits = results["language"]["bits_per_character"]
     assert bits["low"] <= bits["value"] <= bits["high"]
-    assert f"validation: {bits['value']:.3f} bits per character" in printed
+    assert re.search(rf"^validation: {bits['value']:.3f}\b.* bits per character", printed, re.MULTILINE)
     samples = json.loads((out / "samples.json").read_text("utf-8"))
     assert [(entry["prompt"], entry["seed"]) for entry in samples] == [("元始に神", 1), ("", 2)]
     for number, entry in enumerate(samples, 1):
         assert f"sample {number}: {entry['prompt']}▸{entry['text']}" in printed
     assert str(out / "report.html") in printed
-    assert printed.count("  jgpt ") == 3
+    following = printed.split("next:\n")[1].splitlines()
+    assert [word for line in following for word in line.split()[:3] if word in ("generate", "score", "corpus")] == [
+        "generate",
+        "score",
+        "corpus",
+    ]
     page = (out / "report.html").read_text("utf-8")
     assert page.startswith("<!") and page.rstrip().endswith("</html>")
 
@@ -105,6 +112,34 @@ def test_ctrl_c_says_how_to_go_on_in_one_line(recipe, start_jgpt, tmp_path):
     assert process.returncode == 1
     assert printed == "" and "Traceback" not in errors
     assert "interrupted" in errors and errors.count("\n") == 1
+
+
+def test_overwriting_makes_anew_only_what_differs(finished, recipe, jgpt, tmp_path):
+    out = tmp_path / "run"
+    shutil.copytree(finished[0], out)
+    before = snapshot(out)
+    arguments = ("run", recipe, "--out", out, "--threads", "1", "--quiet", "--eval.limit", "10")
+    status, _, errors = jgpt(*arguments)
+    assert status == 1 and "limit: 20, now 10" in errors
+    assert snapshot(out) == before
+    assert jgpt(*arguments, "--overwrite")[0] == 0
+    after = snapshot(out)
+    changed = {file.relative_to(out).parts[0] for file in after if after[file] != before.get(file)}
+    assert changed == {"eval", "report.html"}
+    assert read_manifest(out / "eval").parameters["limit"] == 10
+
+
+def test_flags_of_a_recipe_may_be_switches(tmp_path, jgpt):
+    yaml = (
+        "name: x\ncorpus:\n  sources: [{path: nothing.txt}]\n  deduplicate: false\npretrain:\n  model: {bias: true}\n"
+    )
+    (tmp_path / "x.yaml").write_text(yaml, "utf-8")
+    assert "--model.bias belongs to" in jgpt("run", tmp_path / "x.yaml")[2]
+    status, _, errors = jgpt(
+        "run", tmp_path / "x.yaml", "--no_pretrain.model.bias", "--out", tmp_path / "run", "--quiet"
+    )
+    assert status == 1 and "nothing.txt: no such file" in errors
+    assert not (tmp_path / "run" / "corpus").exists()
 
 
 def test_samples_and_report_are_made_anew_when_they_are_gone_or_broken(finished, recipe, jgpt):

@@ -1,7 +1,5 @@
 """Raw sources to clean documents: read, parse markup, normalise, judge, deduplicate, split."""
 
-from __future__ import annotations
-
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:

@@ -4,11 +4,10 @@ Follows the annotation manual of Aozora Bunko: https://www.aozora.gr.jp/annotati
 what they annotate stays. Parse before normalising: NFKC would fold the marks away.
 """
 
-from __future__ import annotations
-
 import re
 import unicodedata
-from dataclasses import dataclass, field
+from dataclasses import dataclass
+from itertools import chain, islice
 
 GETA = "〓"
 """Stands for a character that a note describes only in words, as in print."""
@@ -29,29 +28,12 @@ _ANY_MARK = re.compile(r"[［《》｜〔]")
 _POINT = re.compile(r"(?<![0-9-])([12])-(\d{1,2})-(\d{1,2})(?![0-9-])")
 _UNICODE = re.compile(r"U\+([0-9A-Fa-f]{4,6})")
 
-_ACCENT_MARKS = {
-    "`": "\u0300",
-    "'": "\u0301",
-    "^": "\u0302",
-    "~": "\u0303",
-    ":": "\u0308",
-    "&": "\u030a",
-    "_": "\u0304",
-    ",": "\u0327",
-}
+# behind a letter: grave, acute, circumflex, tilde, diaeresis, ring, macron, cedilla
+_ACCENT_MARKS = dict(zip("`'^~:&_,", "\u0300\u0301\u0302\u0303\u0308\u030a\u0304\u0327", strict=True))
 _ACCENT = re.compile(
     r"[AOao]e&|ss&|s&|[AEIOUYaeiouy][`'^~:_]|[Aa]&|[CcSs],(?=[A-Za-z])|[CcGgHhJjSs]\^|[Nn]~|[DdLlOo]/|[?!]@"
 )
-_ACCENT_WORDS = {
-    "AE&": "Æ",
-    "Ae&": "Æ",
-    "ae&": "æ",
-    "OE&": "Œ",
-    "Oe&": "Œ",
-    "oe&": "œ",
-    "s&": "ß",
-    "ss&": "ß",
-}
+_ACCENT_WORDS = {"AE&": "Æ", "Ae&": "Æ", "ae&": "æ", "OE&": "Œ", "Oe&": "Œ", "oe&": "œ", "s&": "ß", "ss&": "ß"}
 _ACCENT_WORDS |= {"D/": "Đ", "d/": "đ", "L/": "Ł", "l/": "ł", "O/": "Ø", "o/": "ø", "?@": "¿", "!@": "¡"}
 
 
@@ -60,7 +42,7 @@ class Work:
     """A work without its markup."""
 
     text: str
-    metadata: dict[str, str] = field(default_factory=dict)
+    metadata: dict[str, str]
     """What header and footer say: title, subtitle, author, 底本, 底本の親本, 初出, 入力, 校正."""
 
 
@@ -72,13 +54,7 @@ def is_aozora(text: str) -> bool:
         return False
     if _LEGEND.search(text[:4000]):
         return True
-    evidence = 0
-    for pattern in (_RUBY, _NOTE):
-        for _ in pattern.finditer(text):
-            evidence += 1
-            if evidence == 2:
-                return True
-    return False
+    return len(list(islice(chain(_RUBY.finditer(text), _NOTE.finditer(text)), 2))) == 2
 
 
 def parse_aozora(text: str) -> Work:
@@ -115,19 +91,12 @@ def parse_line(line: str) -> str:
         pieces.append(line[at:start])
         close = partner.get(number)
         at = start + len(mark)
-        if mark.endswith("［＃"):
+        if mark == "《" or mark.endswith("［＃"):
             if close is not None:
                 at = marks[close][0] + 1
+                number = close
                 if mark.startswith("※"):
                     pieces.append(resolve_gaiji(line[start:at]))
-                number = close
-        elif mark == "《":
-            if close is not None:
-                at = marks[close][0] + 1
-                number = close
-        elif mark == "｜":
-            if close is None:  # not before ruby: a bar of the text
-                pieces.append(mark)
         elif mark == "〔":
             opened = len(pieces)
             pieces.append(mark)
@@ -136,7 +105,7 @@ def parse_line(line: str) -> str:
             del pieces[opened:]
             pieces.append(_parse_accents(inside))
             opened = None
-        elif mark in "［］〕":
+        elif mark in "［］〕" or (mark == "｜" and close is None):  # a bar that is not before ruby is text
             pieces.append(mark)
         # 《 and 》 without a partner leave nothing
         number += 1
@@ -187,16 +156,11 @@ def _split_header(lines: list[str], with_footer: bool) -> tuple[list[str], dict[
     if not with_footer:
         return lines, {}
     start = next((at for at, line in enumerate(lines) if line.strip()), len(lines))
-    end = start
-    while end < len(lines) and lines[end].strip():
-        end += 1
+    end = next((at for at in range(start, len(lines)) if not lines[at].strip()), len(lines))
     head = [line.strip() for line in lines[start:end]]
     # a block that looks like prose is the text itself
-    if (
-        not 1 <= len(head) <= 5
-        or any(len(line) > 60 or line.endswith(("。", "」")) for line in head)
-        or end == len(lines)
-    ):
+    prose = any(len(line) > 60 or line.endswith(("。", "」")) for line in head)
+    if prose or not 1 <= len(head) <= 5 or end == len(lines):
         return lines, {}
     return lines[end:], _name_header(head)
 
@@ -250,11 +214,8 @@ def _match_brackets(marks: list[tuple[int, str]], plain: bool) -> dict[int, int]
 
 def _parse_accents(inside: str) -> str:
     """〔…〕 round Latin letters with accent marks is notation for é and its kin; round anything else a bracket."""
-    if any(
-        unicodedata.east_asian_width(character) in "WF" for character in inside if character not in "＝（）"
-    ) or not _ACCENT.search(inside):
-        return f"〔{inside}〕"
-    return _ACCENT.sub(_accent, inside)
+    wide = any(unicodedata.east_asian_width(each) in "WF" for each in inside if each not in "＝（）")
+    return f"〔{inside}〕" if wide or not _ACCENT.search(inside) else _ACCENT.sub(_accent, inside)
 
 
 def _accent(match: re.Match[str]) -> str:

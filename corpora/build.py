@@ -1,8 +1,6 @@
 """Building a documents artifact: read and judge in parallel, then deduplicate, split and write in one stream."""
 
-from __future__ import annotations
-
-from collections.abc import Iterator
+from collections import Counter
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -15,7 +13,7 @@ import pyarrow.parquet
 from corpora.card import write_card
 from corpora.config import CorpusConfig
 from corpora.documents import STAGE
-from corpora.judging import MENDS, REASONS, measure
+from corpora.judging import MENDS, japanese_ratio
 from corpora.normalization import PRESETS
 from corpora.parts import DOCUMENT_SCHEMA, REJECTED_SCHEMA, PartTask, make_part
 from corpora.sources import SourceFiles, find_sources, group_files, hash_sources, text_bytes
@@ -24,12 +22,14 @@ from corpora.tables import RotatingWriter
 from corpora.tally import Tally
 from stage.errors import InputError
 from stage.folder import Made, write_folder
-from stage.manifest import Input, Manifest
-from stage.parallel import run_over, worker_count
+from stage.manifest import Manifest
+from stage.parallel import run_over
 from stage.progress import progress
 
 # What becomes of a document
 _TRAIN, _VALID, _REJECTED, _DUPLICATE, _BEYOND_LIMIT = range(5)
+# Below this much text starting processes costs more than it saves
+_SMALL_BYTES = 8_000_000
 
 
 def build_corpus(
@@ -41,92 +41,73 @@ def build_corpus(
     Raises InputError for sources that cannot be read or when no document is left, ArtifactError as ``write_folder``.
     """
     sources = find_sources(config)
-    inputs: list[Input] = hash_sources(sources, workers=workers, quiet=quiet)
     presets = sorted({source.normalization for source in config.sources})
-    parameters = asdict(config) | {"normalization": {name: PRESETS[name].digest for name in presets}}
-
-    def make(folder: Path) -> Made:
-        return _make(folder, config, sources, workers=workers, quiet=quiet)
-
+    size = text_bytes(sources)
     return write_folder(
-        Path(out),
+        out,
         stage=STAGE,
-        parameters=parameters,
-        inputs=inputs,
-        make=make,
+        parameters=asdict(config) | {"normalization": {name: PRESETS[name] for name in presets}},
+        inputs=hash_sources(sources, workers=workers, quiet=quiet),
+        make=lambda folder: _make(folder, config, sources, 1 if size < _SMALL_BYTES else workers, quiet),
         overwrite=overwrite,
         # the parts and the documents stand side by side for a while, compressed
-        need_bytes=10_000_000 + text_bytes(sources),
+        need_bytes=10_000_000 + size,
     )
 
 
-def _make(folder: Path, config: CorpusConfig, sources: list[SourceFiles], *, workers: int, quiet: bool) -> Made:
-    parts_folder = folder / "parts"
-    parts_folder.mkdir()
-    tasks = [
-        PartTask(number, str(parts_folder), source.config, source.name, group, config, source.revision)
-        for number, (source, group) in enumerate((source, group) for source in sources for group in group_files(source))
-    ]
-    workers = 1 if text_bytes(sources) < _SMALL_BYTES else worker_count(workers)
-    parts = list(run_over(make_part, tasks, workers=workers, description="reading", unit="part", quiet=quiet))
-    fates, tails = _decide(parts, tasks, config, sources)
-    tally = _write_documents(folder, parts, fates, tails, quiet)
-    parts_folder.rmdir()
+def _make(folder: Path, config: CorpusConfig, sources: list[SourceFiles], workers: int, quiet: bool) -> Made:
+    parts = folder / "parts"
+    parts.mkdir()
+    groups = [group for source in sources for group in group_files(source)]
+    tasks = [PartTask(parts / f"{number:06d}.parquet", group, config) for number, group in enumerate(groups)]
+    for _ in run_over(make_part, tasks, workers=workers, description="reading", unit="part", quiet=quiet):
+        pass
+    fates, tails = _decide(tasks, config, sources)
+    tally = _write_documents(folder, [task.path for task in tasks], fates, tails, quiet)
+    parts.rmdir()
     licenses = [
         {"source": source.name, "license": source.config.license, "attribution": source.config.attribution}
         for source in sources
     ]
-    counts = tally.counts([source.name for source in sources]) | {"split_rule": _split_rule(config, tails, fates)}
+    counts = tally.counts([source.name for source in sources]) | {"split_rule": _split_rule(config, tails)}
     write_card(folder, counts, licenses)
     return Made(counts=counts, licenses=licenses)
 
 
-# Below this much text starting processes costs more than it saves
-_SMALL_BYTES = 8_000_000
-
-
-def _decide(
-    parts: list[Path], tasks: list[PartTask], config: CorpusConfig, sources: list[SourceFiles]
-) -> tuple[np.ndarray, bool]:
+def _decide(tasks: list[PartTask], config: CorpusConfig, sources: list[SourceFiles]) -> tuple[np.ndarray, bool]:
     """The fate of every document of all parts, uint8 [N] in their order, and whether tails are held out.
 
     Raises InputError for a source without any text, or when no document is left.
     """
     digests, fates = [], []
-    reasons: dict[str, int] = dict.fromkeys(REASONS, 0)
-    read = {source.name: 0 for source in sources}
-    filled = {source.name: 0 for source in sources}
-    for path, task in zip(parts, tasks, strict=True):
+    reasons: Counter[str] = Counter()
+    read: Counter[str] = Counter()
+    filled: set[str] = set()
+    for path, source, _ in tasks:
         table = pyarrow.parquet.read_table(path, columns=["digest", "reason"])
-        rows = table.num_rows
-        if config.limit:
-            rows = min(rows, config.limit - read[task.name])
         given = table.column("reason").to_pylist()
+        within = given[: config.limit - read[source.name]] if config.limit else given
+        read[source.name] += len(within)
+        if any(reason != "empty" for reason in within):
+            filled.add(source.name)
+        reasons.update(reason for reason in within if reason)
         fate = np.full(len(given), _BEYOND_LIMIT, dtype=np.uint8)
-        for row, reason in enumerate(given[:rows]):
-            fate[row] = _REJECTED if reason else _TRAIN
-            filled[task.name] += reason != "empty"
-            if reason:
-                reasons[reason] += 1
-        read[task.name] += rows
+        fate[: len(within)] = [_REJECTED if reason else _TRAIN for reason in within]
         fates.append(fate)
         digests.append(np.frombuffer(b"".join(table.column("digest").to_pylist()), dtype=np.uint64).reshape(-1, 2))
     for source in sources:
-        if not filled[source.name]:
+        if source.name not in filled:
             raise InputError(f"{source.config.path}: holds no text")
-    fate = np.concatenate(fates)
-    digest = np.concatenate(digests)
+    fate, digest = np.concatenate(fates), np.concatenate(digests)
     kept = np.flatnonzero(fate == _TRAIN)
-    if config.deduplicate:
-        repeated = kept[_repeated(digest[kept])]
-        fate[repeated] = _DUPLICATE
-        kept = np.flatnonzero(fate == _TRAIN)
     if not len(kept):
-        reason = max(reasons, key=lambda name: reasons[name])
+        reason, count = reasons.most_common(1)[0]
         raise InputError(
-            f"no document is left: {reasons[reason]} of {sum(reasons.values())} were rejected as {reason}; "
-            f"{MENDS[reason]}"
+            f"no document is left: {count} of {reasons.total()} were rejected as {reason}; {MENDS[reason]}"
         )
+    if config.deduplicate:
+        fate[kept[_repeated(digest[kept])]] = _DUPLICATE
+        kept = np.flatnonzero(fate == _TRAIN)
     tails = splits_tails(len(kept), config)
     if not tails:
         fate[kept[choose_valid(digest[kept, 0], config)]] = _VALID
@@ -137,8 +118,7 @@ def _repeated(digests: np.ndarray) -> np.ndarray:
     """Which documents repeat an earlier one: their places, from digests as uint64 [N, 2]."""
     order = np.lexsort((digests[:, 1], digests[:, 0]))  # stable: of equals the first stays first
     same = (digests[order][1:] == digests[order][:-1]).all(axis=1)
-    result: np.ndarray = order[1:][same]
-    return result
+    return np.asarray(order[1:][same])
 
 
 def _write_documents(folder: Path, parts: list[Path], fates: np.ndarray, tails: bool, quiet: bool) -> Tally:
@@ -149,32 +129,29 @@ def _write_documents(folder: Path, parts: list[Path], fates: np.ndarray, tails: 
     at = 0
     with progress(total=len(fates), description="writing", unit="document", quiet=quiet, unit_scale=True) as bar:
         for path in parts:
-            for table in _row_groups(path):
-                fate = fates[at : at + table.num_rows]
-                at += table.num_rows
-                bar.update(table.num_rows)
-                kept = table.filter(pyarrow.array(fate <= _VALID)).select(DOCUMENT_SCHEMA.names)
-                split = np.where(fate[fate <= _VALID] == _VALID, "valid", "train").tolist()
-                kept = kept.set_column(
-                    kept.column_names.index("split"), "split", pyarrow.array(split, pyarrow.string())
-                )
-                if tails:
-                    kept = _with_tails(kept)
-                tally.add_documents(kept)
-                documents.write(kept)
-                refused = _rejected_rows(table, fate)
-                tally.add_rejected(refused)
-                rejected.write(refused)
+            with pyarrow.parquet.ParquetFile(path) as file:
+                for group in range(file.num_row_groups):
+                    table = file.read_row_group(group, use_threads=False)
+                    fate = fates[at : at + table.num_rows]
+                    at += table.num_rows
+                    bar.update(table.num_rows)
+                    kept = _kept_rows(table, fate, tails)
+                    tally.add_documents(kept)
+                    documents.write(kept)
+                    refused = _rejected_rows(table, fate)
+                    tally.add_rejected(refused)
+                    rejected.write(refused)
             path.unlink()
     documents.close()
     rejected.close()
     return tally
 
 
-def _row_groups(path: Path) -> Iterator[pyarrow.Table]:
-    with pyarrow.parquet.ParquetFile(path) as file:
-        for group in range(file.num_row_groups):
-            yield file.read_row_group(group, use_threads=False)
+def _kept_rows(table: pyarrow.Table, fate: np.ndarray, tails: bool) -> pyarrow.Table:
+    split = pyarrow.array(np.where(fate == _VALID, "valid", "train"), pyarrow.string())
+    table = table.set_column(table.column_names.index("split"), "split", split)
+    table = table.filter(pyarrow.array(fate <= _VALID)).select(DOCUMENT_SCHEMA.names)
+    return _with_tails(table) if tails else table
 
 
 def _rejected_rows(table: pyarrow.Table, fate: np.ndarray) -> pyarrow.Table:
@@ -193,18 +170,16 @@ def _with_tails(table: pyarrow.Table) -> pyarrow.Table:
             rows.append(row)
             continue
         for text, split, suffix in zip(cut, ("train", "valid"), ("", ":tail"), strict=True):
-            measures = measure(text)
-            part = row | {"id": row["id"] + suffix, "text": text, "split": split}
-            part |= {"chars": measures.chars, "japanese_ratio": measures.japanese_ratio}
-            rows.append(part)
-        share = len(cut[1]) / max(len(row["text"]), 1)
+            part = {"id": row["id"] + suffix, "text": text, "split": split, "chars": len(text)}
+            rows.append(row | part | {"japanese_ratio": japanese_ratio(text)})
+        share = len(cut[1]) / len(row["text"])
         for name in ("raw_chars", "raw_bytes"):
             rows[-1][name] = round(row[name] * share)
             rows[-2][name] = row[name] - rows[-1][name]
     return pyarrow.Table.from_pylist(rows, schema=DOCUMENT_SCHEMA)
 
 
-def _split_rule(config: CorpusConfig, tails: bool, fates: np.ndarray) -> str:
+def _split_rule(config: CorpusConfig, tails: bool) -> str:
     if tails:
         return (
             f"fewer than {TAIL_BELOW} documents: the last {TAIL_SHARE:.0%} of each, cut at a line end or after 。, "

@@ -1,7 +1,5 @@
 """The README.md of a documents artifact, by which the folder opens in ``datasets``."""
 
-from __future__ import annotations
-
 from pathlib import Path
 from typing import Any
 
@@ -46,12 +44,7 @@ def _body(counts: dict[str, Any], licenses: list[dict[str, str]]) -> list[str]:
     ]
     for entry in licenses:
         name = entry["source"]
-        cells = (
-            name,
-            _numbers(counts["sources"][name]),
-            _cell(entry["license"]),
-            _cell(entry["attribution"]),
-        )
+        cells = (name, _numbers(counts["sources"][name]), _cell(entry["license"]), _cell(entry["attribution"]))
         lines.append(f"| {' | '.join(cells)} |")
     if counts["rejected"]:
         lines += ["", "| rejected as | documents |", "|---|---:|"]

@@ -1,7 +1,5 @@
 """Classes of characters and their counts, by a table over the code points."""
 
-from __future__ import annotations
-
 import unicodedata
 from functools import cache
 
@@ -12,6 +10,7 @@ CLASSES = ("hiragana", "katakana", "kanji", "latin", "other_letter", "digit", "p
 
 _HIRAGANA, _KATAKANA, _KANJI, _LATIN, _LETTER, _DIGIT, _PUNCTUATION, _SPACE, _OTHER = range(len(CLASSES))
 _BEYOND = 0x10000
+_KANJI_RANGES = ((0x3400, 0x4DBF), (0x4E00, 0x9FFF), (0xF900, 0xFAFF), (0x20000, 0x3FFFF))
 # Kana decide whether kanji are Japanese: at least this share of kana among the Japanese letters
 _KANA_SHARE = 0.02
 
@@ -19,11 +18,8 @@ _KANA_SHARE = 0.02
 def count_classes(text: str) -> np.ndarray:
     """Characters of each class, int64 [len(CLASSES)]. Lone surrogates count as other."""
     codes = np.frombuffer(text.encode("utf-32-le", "surrogatepass"), dtype=np.uint32)
-    table = _table()
     beyond = codes >= _BEYOND
-    if not beyond.any():
-        return np.bincount(table[codes], minlength=len(CLASSES))
-    counts = np.bincount(table[codes[~beyond]], minlength=len(CLASSES))
+    counts = np.bincount(_table()[codes[~beyond]], minlength=len(CLASSES))
     for code in codes[beyond].tolist():
         counts[_class_of(code)] += 1
     return counts
@@ -50,18 +46,11 @@ def _table() -> np.ndarray:
 def _class_of(code: int) -> int:
     character = chr(code)
     category = unicodedata.category(character)
-    if 0x3041 <= code <= 0x3096 or code in (0x309D, 0x309E, 0x309F) or code in (0x3099, 0x309A):
+    if 0x3041 <= code <= 0x3096 or code in (0x3099, 0x309A, 0x309D, 0x309E, 0x309F):
         return _HIRAGANA
     if 0x30A1 <= code <= 0x30FA or 0x30FC <= code <= 0x30FF or 0x31F0 <= code <= 0x31FF or 0xFF66 <= code <= 0xFF9F:
         return _KATAKANA
-    if (
-        code in (0x3005, 0x3007, 0x303B)
-        or 0x3400 <= code <= 0x4DBF
-        or 0x4E00 <= code <= 0x9FFF
-        or 0xF900 <= code <= 0xFAFF
-    ):
-        return _KANJI
-    if 0x20000 <= code <= 0x3FFFF:
+    if code in (0x3005, 0x3007, 0x303B) or any(first <= code <= last for first, last in _KANJI_RANGES):
         return _KANJI
     if category.startswith("L"):
         return _LATIN if unicodedata.name(character, "").startswith(("LATIN", "FULLWIDTH LATIN")) else _LETTER

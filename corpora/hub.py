@@ -1,26 +1,19 @@
 """Hugging Face data sets as sources: ``hf:NAME[:CONFIG][@SPLIT]``, on the hub or in a local folder, streamed."""
 
-from __future__ import annotations
-
 import os
 from collections.abc import Iterator
-from dataclasses import dataclass
+from typing import NamedTuple
 
-from corpora.reading import RawDocument, record_document
+from corpora.reading import RawDocument, first_line, record_document
 from stage.errors import InputError, UsageError
 
 
-@dataclass(frozen=True)
-class HubSource:
+class HubSource(NamedTuple):
     """What an ``hf:`` path names."""
 
     name: str
     config: str | None
     split: str
-
-    @property
-    def is_local(self) -> bool:
-        return os.path.isdir(self.name)
 
 
 def parse_hub_path(path: str) -> HubSource:
@@ -46,7 +39,7 @@ def hub_revision(path: str) -> str:
         revision = HfApi().dataset_info(source.name, timeout=30).sha
     except Exception as error:  # noqa: BLE001 the client raises errors of several libraries
         raise InputError(
-            f"{path}: not found on the Hugging Face hub, nor a local folder ({_first_line(error)})"
+            f"{path}: not found on the Hugging Face hub, nor a local folder ({first_line(error)})"
         ) from None
     return revision or "unknown"
 
@@ -55,26 +48,15 @@ def read_hub(path: str, *, text_field: str, revision: str | None = None) -> Iter
     """The records of a data set in order, streamed. InputError for an unknown set, configuration, split or field."""
     import datasets
 
-    source = parse_hub_path(path)
-    place = path
+    hub = parse_hub_path(path)
     datasets.disable_progress_bars()
+    place = path
     try:
-        stream = datasets.load_dataset(
-            source.name, source.config, split=source.split, streaming=True, revision=revision
-        )
-        records = enumerate(stream)
-        while True:
-            item = next(records, None)
-            if item is None:
-                return
-            index, record = item
-            place = f"{path}: record {index + 1}"
-            yield record_document(index, dict(record), text_field, place)
+        stream = datasets.load_dataset(hub.name, hub.config, split=hub.split, streaming=True, revision=revision)
+        for index, record in enumerate(stream):
+            yield record_document(index, dict(record), text_field, f"{path}: record {index + 1}")
+            place = f"{path}: after record {index + 1}"
     except InputError:
         raise
     except Exception as error:  # noqa: BLE001 builders raise whatever their format's library raises
-        raise InputError(f"{place}: cannot be read as a data set ({_first_line(error)})") from None
-
-
-def _first_line(error: BaseException) -> str:
-    return (str(error).strip() or type(error).__name__).splitlines()[0]
+        raise InputError(f"{place}: cannot be read as a data set ({first_line(error)})") from None

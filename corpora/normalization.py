@@ -16,13 +16,10 @@ What ``ja-v1`` does, in this order (idempotent: normalising twice changes nothin
 Spaces between characters, ideographic ones at the beginning of a line (paragraph indents) too, stay as they are.
 """
 
-from __future__ import annotations
-
 import hashlib
 import json
 import re
 import unicodedata
-from dataclasses import dataclass
 
 from stage.errors import UsageError
 
@@ -31,9 +28,8 @@ KEPT = (
     "！（），．：；＜＝＞？［］｛｜｝～｟｠"  # full-width punctuation
     "…‥゛゜￣´¨¯¸˘˙˚˛˜˝"  # ellipses; marks that NFKC would turn into a space and a combining mark
     "ªº²³¹⁰ⁱ⁴⁵⁶⁷⁸⁹⁺⁻⁼⁽⁾ⁿ₀₁₂₃₄₅₆₇₈₉₊₋₌₍₎¼½¾⅐⅑⅒⅓⅔⅕⅖⅗⅘⅙⅚⅛⅜⅝⅞⅟↉™℠"
-    + "".join(
-        map(chr, (*range(0x2460, 0x24EB), *range(0x3251, 0x3260), *range(0x32B1, 0x32C0)))
-    )  # circled and enclosed
+    # circled and enclosed
+    + "".join(map(chr, (*range(0x2460, 0x24EB), *range(0x3251, 0x3260), *range(0x32B1, 0x32C0))))
 )
 """Characters that NFKC does not touch under ja-v1."""
 
@@ -65,58 +61,38 @@ _VOICED = {
 }
 
 
-@dataclass(frozen=True)
-class Preset:
-    """A named set of rules."""
-
-    name: str
-    version: int
-    description: str
-    digest: str
-    """SHA-256 of the rules' tables and version: texts of equal digests were normalised alike."""
-
-
-def _digest(name: str, version: int, tables: list[object]) -> str:
+def _digest(name: str, tables: list[object]) -> str:
+    version = 1
     return hashlib.sha256(json.dumps([name, version, tables], ensure_ascii=True).encode()).hexdigest()
 
 
-PRESETS: dict[str, Preset] = {
-    "ja-v1": Preset(
-        "ja-v1",
-        1,
-        "NFKC that keeps Japanese punctuation, one form of line ends, no invisible characters",
-        _digest("ja-v1", 1, [KEPT, DROPPED, _LINE_ENDS, _EMOJI_RANGES, sorted(_VOICED.items())]),
-    ),
-    "none": Preset("none", 1, "text as it is", _digest("none", 1, [])),
+PRESETS = {
+    "ja-v1": _digest("ja-v1", [KEPT, DROPPED, _LINE_ENDS, _EMOJI_RANGES, sorted(_VOICED.items())]),
+    "none": _digest("none", []),
 }
+"""Each preset with the SHA-256 of its rules' tables: texts of equal digests were normalised alike."""
 
 
 def normalize(text: str, preset: str = "ja-v1") -> str:
     """A document normalised by a preset. Raises UsageError for a preset that does not exist."""
-    if _preset(preset).name == "none":
-        return text
-    text = _document_punctuation(_fold(text))
-    lines = [line.rstrip(_TRAILING) for line in text.split("\n")]
+    folded = normalize_prompt(text, preset)
+    if preset == "none":
+        return folded
+    lines = [line.rstrip(_TRAILING) for line in _document_punctuation(folded).split("\n")]
     return _BLANK_LINES.sub("\n\n\n", "\n".join(lines)).strip("\n")
 
 
 def normalize_prompt(text: str, preset: str = "ja-v1") -> str:
     """A prompt normalised without the rules for whole documents: its spaces, line ends and ， stay."""
-    return text if _preset(preset).name == "none" else _fold(text)
-
-
-def _preset(name: str) -> Preset:
-    if name not in PRESETS:
-        raise UsageError(f"there is no normalisation preset {name!r}; there are {', '.join(PRESETS)}")
-    return PRESETS[name]
+    if preset not in PRESETS:
+        raise UsageError(f"there is no normalisation preset {preset!r}; there are {', '.join(PRESETS)}")
+    return text if preset == "none" else _fold(text)
 
 
 def _emoji_class() -> str:
     """The emoji ranges without what NFKC changes: what may stand beside a joiner must still be there after folding."""
     stable = (chr(code) for first, last in _EMOJI_RANGES for code in range(first, last + 1))
-    return "".join(
-        re.escape(character) for character in stable if unicodedata.normalize("NFKC", character) == character
-    )
+    return "".join(re.escape(each) for each in stable if unicodedata.normalize("NFKC", each) == each)
 
 
 _TRAILING = " \t\u3000"

@@ -1,170 +1,115 @@
 """The parallel half of a corpus build: some files in, one part file of judged documents out."""
 
-from __future__ import annotations
-
 import json
-from collections.abc import Iterator
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Iterator
 from hashlib import blake2b
 from itertools import islice
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import pyarrow
-import pyarrow.parquet
 
 from corpora.aozora import is_aozora, parse_aozora, parse_line
 from corpora.config import CorpusConfig, SourceConfig
-from corpora.judging import has_lone_surrogate, judge, measure
+from corpora.embedded import read_chapters
+from corpora.hub import read_hub
+from corpora.judging import has_lone_surrogate, japanese_ratio, judge
 from corpora.normalization import normalize
 from corpora.reading import RawDocument, read_file
+from corpora.sources import SourceFiles
+from corpora.tables import parquet_writer
 
+_TEXTS = ("id", "text", "source", "license", "meta", "split")
+_COUNTS = ("raw_chars", "raw_bytes", "chars")
 DOCUMENT_SCHEMA = pyarrow.schema(
-    [
-        ("id", pyarrow.string()),
-        ("text", pyarrow.string()),
-        ("source", pyarrow.string()),
-        ("license", pyarrow.string()),
-        ("meta", pyarrow.string()),
-        ("split", pyarrow.string()),
-        ("raw_chars", pyarrow.int64()),
-        ("raw_bytes", pyarrow.int64()),
-        ("chars", pyarrow.int64()),
-        ("japanese_ratio", pyarrow.float64()),
-    ]
+    [(name, pyarrow.string()) for name in _TEXTS]
+    + [(name, pyarrow.int64()) for name in _COUNTS]
+    + [("japanese_ratio", pyarrow.float64())]
 )
-REJECTED_SCHEMA = DOCUMENT_SCHEMA.append(pyarrow.field("reason", pyarrow.string())).append(
-    pyarrow.field("measure", pyarrow.float64())
-)
-PART_SCHEMA = REJECTED_SCHEMA.append(pyarrow.field("digest", pyarrow.binary(16)))
+REJECTED_SCHEMA = pyarrow.schema([*DOCUMENT_SCHEMA, ("reason", pyarrow.string()), ("measure", pyarrow.float64())])
+PART_SCHEMA = pyarrow.schema([*REJECTED_SCHEMA, ("digest", pyarrow.binary(16))])
 """A part: the reason is empty for a document that is kept so far; digest is the hash of the normalised text."""
 
-ROW_GROUP_CHARS = 4_000_000
-ROW_GROUP_ROWS = 10_000
+_GROUP_CHARS = 4_000_000
+_GROUP_ROWS = 10_000
 
 
-@dataclass(frozen=True)
-class PartTask:
+class PartTask(NamedTuple):
     """Files of one source that become one part."""
 
-    number: int
-    folder: str
-    source: SourceConfig
-    name: str
-    """Name of the source."""
-    files: tuple[tuple[str, str], ...]
-    """(path, name below the source) of each file."""
-    config: CorpusConfig
-    revision: str | None = None
-
-    @property
-    def path(self) -> Path:
-        return Path(self.folder) / f"part-{self.number:06d}.parquet"
-
-
-@dataclass
-class TableWriter:
-    """Collects rows and writes them as row groups of bounded size."""
-
     path: Path
-    schema: pyarrow.Schema
-    rows: list[dict[str, Any]] = field(default_factory=list)
-    chars: int = 0
-
-    def __post_init__(self) -> None:
-        # no statistics of texts: they would store whole documents twice
-        self._writer = pyarrow.parquet.ParquetWriter(
-            self.path, self.schema, compression="zstd", write_statistics=["split", "source"]
-        )
-
-    def add(self, row: dict[str, Any]) -> None:
-        self.rows.append(row)
-        self.chars += len(row["text"])
-        if self.chars >= ROW_GROUP_CHARS or len(self.rows) >= ROW_GROUP_ROWS:
-            self.flush()
-
-    def flush(self) -> None:
-        if self.rows:
-            self._writer.write_table(pyarrow.Table.from_pylist(self.rows, schema=self.schema))
-        self.rows, self.chars = [], 0
-
-    def close(self) -> None:
-        self.flush()
-        self._writer.close()
+    source: SourceFiles
+    config: CorpusConfig
 
 
-def make_part(task: PartTask) -> Path:
+def make_part(task: PartTask) -> None:
     """Read, parse, normalise and judge the documents of a task, and write them as a part."""
-    writer = TableWriter(task.path, PART_SCHEMA)
-    limit = task.config.limit or None
-    try:
-        for path, name in task.files:
-            for raw in islice(_raw_documents(task, path), limit):
-                writer.add(judged_row(raw, name, task))
-    finally:
-        writer.close()
-    return task.path
+    rows = (
+        _judged_row(raw, name, task)
+        for path, name in task.source.files
+        for raw in islice(_raw_documents(task.source, path), task.config.limit or None)
+    )
+    with parquet_writer(task.path, PART_SCHEMA) as writer:
+        for group in _row_groups(rows):
+            writer.write_table(pyarrow.Table.from_pylist(group, schema=PART_SCHEMA))
 
 
-def judged_row(raw: RawDocument, name: str, task: PartTask) -> dict[str, Any]:
-    """The row of a part for a raw document."""
-    meta = raw.meta
-    row: dict[str, Any] = {
-        "id": "/".join(part for part in (task.name, name, raw.key or str(raw.index)) if part),
-        "source": task.name,
-        "license": task.source.license,
+def _row_groups(rows: Iterable[dict[str, Any]]) -> Iterator[list[dict[str, Any]]]:
+    """The rows in groups of bounded size."""
+    group: list[dict[str, Any]] = []
+    chars = 0
+    for row in rows:
+        group.append(row)
+        chars += len(row["text"])
+        if chars >= _GROUP_CHARS or len(group) >= _GROUP_ROWS:
+            yield group
+            group, chars = [], 0
+    if group:
+        yield group
+
+
+def _raw_documents(source: SourceFiles, path: str) -> Iterator[RawDocument]:
+    config = source.config
+    if path.startswith("hf:"):
+        return read_hub(path, text_field=config.text_field, revision=source.revision)
+    if config.path.startswith("embedded:"):
+        return (RawDocument(index, text, key=key) for index, (key, text) in enumerate(read_chapters(path)))
+    return read_file(path, documents=config.documents, text_field=config.text_field)
+
+
+def _judged_row(raw: RawDocument, name: str, task: PartTask) -> dict[str, Any]:
+    if has_lone_surrogate(raw.text):
+        text, meta = raw.text.encode("utf-8", "backslashreplace").decode(), raw.meta
+        ratio = japanese_ratio(text)
+        verdict: tuple[str, float] | None = ("lone_surrogate", 1.0)
+    else:
+        text, meta = _clean(raw, task.source.config)
+        ratio = japanese_ratio(text)
+        verdict = judge(text, ratio, task.config)
+    reason, measure = verdict or ("", 0.0)
+    return {
+        "id": "/".join(part for part in (task.source.name, name, raw.key or str(raw.index)) if part),
+        "text": text,
+        "source": task.source.name,
+        "license": task.source.config.license,
+        "meta": json.dumps(meta, ensure_ascii=False, sort_keys=True).encode("utf-8", "backslashreplace").decode(),
         "split": "",
         "raw_chars": len(raw.text),
         "raw_bytes": len(raw.text.encode("utf-8", "surrogatepass")),
-    }
-    if has_lone_surrogate(raw.text):
-        text = raw.text.encode("utf-8", "backslashreplace").decode()
-        verdict: tuple[str, float] | None = ("lone_surrogate", 1.0)
-        measures = measure(text)
-    else:
-        text = raw.text
-        if task.source.markup == "aozora" or (task.source.markup == "auto" and is_aozora(text)):
-            work = parse_aozora(text)
-            text = work.text
-            given = {
-                key: parse_line(value) if isinstance(value, str) else value
-                for key, value in meta.items()
-                if value != ""
-            }
-            meta = dict(work.metadata) | given
-        text = normalize(text, task.source.normalization)
-        measures = measure(text)
-        verdict = judge(text, measures, task.config)
-    reason, value = verdict or ("", 0.0)
-    row |= {
-        "text": text,
-        "meta": _meta_json(meta),
-        "chars": measures.chars,
-        "japanese_ratio": measures.japanese_ratio,
+        "chars": len(text),
+        "japanese_ratio": ratio,
         "reason": reason,
-        "measure": value,
+        "measure": measure,
         "digest": blake2b(text.encode(), digest_size=16).digest(),
     }
-    return row
 
 
-def _raw_documents(task: PartTask, path: str) -> Iterator[RawDocument]:
-    source = task.source
-    if path.startswith("hf:"):
-        from corpora.hub import read_hub
-
-        return read_hub(path, text_field=source.text_field, revision=task.revision)
-    if source.path.startswith("embedded:"):
-        return _embedded(path)
-    return read_file(path, documents=source.documents, text_field=source.text_field)
-
-
-def _embedded(path: str) -> Iterator[RawDocument]:
-    from corpora.embedded import read_chapters
-
-    for index, (key, text) in enumerate(read_chapters(path)):
-        yield RawDocument(index, text, key=key)
-
-
-def _meta_json(meta: dict[str, Any]) -> str:
-    return json.dumps(meta, ensure_ascii=False, sort_keys=True).encode("utf-8", "backslashreplace").decode()
+def _clean(raw: RawDocument, source: SourceConfig) -> tuple[str, dict[str, Any]]:
+    """Text without markup and normalised, and metadata: those of the record go before those of the work."""
+    text, meta = raw.text, raw.meta
+    if source.markup == "aozora" or (source.markup == "auto" and is_aozora(text)):
+        work = parse_aozora(text)
+        text = work.text
+        given = {key: parse_line(value) if isinstance(value, str) else value for key, value in meta.items()}
+        meta = work.metadata | {key: value for key, value in given.items() if value != ""}
+    return normalize(text, source.normalization), meta

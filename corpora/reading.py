@@ -1,15 +1,13 @@
 """Raw documents from files: .txt, JSON Lines and Parquet, streamed."""
 
-from __future__ import annotations
-
 import io
 import json
 import math
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
-from functools import partial
-from itertools import chain
+from itertools import chain, groupby
 from typing import Any
 
 from stage.errors import InputError, UsageError
@@ -47,27 +45,27 @@ class RawDocument:
     """A name of its own in the file, used instead of the index where there is one."""
 
 
-def read_file(path: str, *, documents: str = "auto", text_field: str = "text") -> Iterator[RawDocument]:
-    """The documents of a file in order, one record or block at a time; a .txt file that is one document is held whole.
-
-    Raises InputError with the place (byte offset, line or row group), UsageError when ``documents`` does not fit.
-    """
-    suffix = bare_suffix(path)
-    if suffix in TEXT:
-        texts = {"line": _lines, "blank": _blocks}.get(documents, _whole)(path)
-        for index, text in enumerate(texts):
-            yield RawDocument(index, text)
-        return
-    if documents != "auto":
-        raise UsageError(f"{path}: documents: {documents} applies to .txt files; a record of this file is a document")
-    if suffix in RECORDS:
-        yield from _read_json(path, text_field)
-    elif suffix in PARQUET:
-        yield from _read_parquet(path, text_field)
-    else:
+def check_file(path: str, documents: str) -> None:
+    """Raise InputError for a file whose suffix is none of ours, UsageError where ``documents`` does not fit it."""
+    if bare_suffix(path) not in SUFFIXES:
         raise InputError(
             f"{path}: cannot tell what it is; files end with {' '.join(SUFFIXES)} (and .gz .zst .bz2 .xz after that)"
         )
+    if documents != "auto" and bare_suffix(path) not in TEXT:
+        raise UsageError(f"{path}: documents: {documents} applies to .txt files; a record of this file is a document")
+
+
+def read_file(path: str, *, documents: str = "auto", text_field: str = "text") -> Iterator[RawDocument]:
+    """The documents of a file in order, one record or block at a time; a .txt file that is one document is held whole.
+
+    Raises InputError with the place (byte offset, line or row group), and as ``check_file`` does.
+    """
+    check_file(path, documents)
+    suffix = bare_suffix(path)
+    if suffix in TEXT:
+        texts = {"line": _lines, "blank": _blocks}.get(documents, _whole)(path)
+        return (RawDocument(index, text) for index, text in enumerate(texts))
+    return _read_json(path, text_field) if suffix in RECORDS else _read_parquet(path, text_field)
 
 
 def record_document(index: int, record: dict[str, Any], text_field: str, place: str) -> RawDocument:
@@ -83,100 +81,78 @@ def record_document(index: int, record: dict[str, Any], text_field: str, place: 
     return RawDocument(index, text or "", _scalars(record, text_field))
 
 
-def decode(data: bytes, path: str) -> str:
-    """UTF-8 (a BOM is dropped), else Shift_JIS as cp932. Raises InputError with the byte offset for anything else."""
-    _refuse_binary(data, path, 0)
-    try:
-        return data.decode("utf-8-sig")
-    except UnicodeDecodeError as error:
-        offset = error.start + (3 if data.startswith(b"\xef\xbb\xbf") else 0)
-    try:
-        text = _decode_sjis(data)
-    except UnicodeDecodeError as error:
-        raise _undecodable(path, offset, error.start) from None
-    _refuse_euc(text, data, path)
-    return text.translate(_CP932_TO_JIS)
+def parse_record(data: bytes, place: str) -> dict[str, Any] | None:
+    """The object that a line of JSON holds, None for a blank line. Raises InputError, beginning with ``place``."""
+    record = _parse(data, place)
+    return None if record is None else _object(record, place)
 
 
-def _decode_sjis(data: bytes) -> str:
-    text = data.decode("cp932")
-    if strange := _NO_SJIS.search(text):
-        at = len(text[: strange.start()].encode("cp932"))
-        raise UnicodeDecodeError("cp932", data, at, at + 1, "a byte without meaning in Shift_JIS")
-    return text
-
-
-def _refuse_euc(text: str, data: bytes, path: str) -> None:
-    """EUC-JP decodes as Shift_JIS to a salad of half-width kana."""
-    if len(_HALF_KANA.findall(text)) * 3 < len(text):
-        return
-    try:
-        data.decode("euc_jp")
-    except UnicodeDecodeError:
-        return
-    raise InputError(f"{path}: looks like EUC-JP: save it as UTF-8")
+def first_line(error: BaseException) -> str:
+    """What an error says, in one line."""
+    return (str(error).strip() or type(error).__name__).splitlines()[0]
 
 
 def _whole(path: str) -> Iterator[str]:
-    with reading(path) as stream:
-        yield decode(stream.read(), path)
+    yield "".join(_decoded_lines(path))
 
 
 def _lines(path: str) -> Iterator[str]:
     for line in _decoded_lines(path):
         if line.strip():
-            yield line
+            yield line.rstrip("\r\n")
 
 
 def _blocks(path: str) -> Iterator[str]:
-    block: list[str] = []
-    for line in _decoded_lines(path):
-        if line.strip():
-            block.append(line)
-        elif block:
-            yield "\n".join(block)
-            block = []
-    if block:
-        yield "\n".join(block)
+    for blank, lines in groupby(_decoded_lines(path), key=lambda line: not line.strip()):
+        if not blank:
+            yield "\n".join(line.rstrip("\r\n") for line in lines)
 
 
 def _decoded_lines(path: str) -> Iterator[str]:
-    """Lines without their ends; the encoding is found in a first pass, so that no more than a line is held."""
+    """Lines with their ends; the encoding is found in a first pass, so that no more than a line is held."""
     encoding = _find_encoding(path)
     with reading(path) as stream:
-        text = io.TextIOWrapper(stream, encoding=encoding, newline=None)
+        text = io.TextIOWrapper(stream, encoding=encoding, newline="")
         for line in text:
-            line = line.rstrip("\n")
             yield line.translate(_CP932_TO_JIS) if encoding == "cp932" else line
         text.detach()
 
 
 def _find_encoding(path: str) -> str:
+    """UTF-8 (a BOM is dropped), else Shift_JIS as cp932. Raises InputError with the byte offset for anything else."""
     failed: list[int] = []
     for encoding in ("utf-8", "cp932"):
         offset = _undecodable_offset(path, encoding)
         if offset is None:
             return "utf-8-sig" if encoding == "utf-8" else encoding
         failed.append(offset)
-    raise _undecodable(path, *failed)
+    raise InputError(f"{path}: neither UTF-8 (byte {failed[0]}) nor Shift_JIS (byte {failed[1]}): save it as UTF-8")
 
 
 def _undecodable_offset(path: str, encoding: str) -> int | None:
-    """Offset of the first byte that is not in an encoding. Line by line, as both encodings keep line ends apart."""
-    offset = 0
+    """Offset of the first byte that is not in an encoding, line by line, as both encodings keep line ends apart.
+
+    Raises InputError for what is binary or EUC-JP, which decodes as Shift_JIS to a salad of half-width kana.
+    """
+    offset = characters = half_kana = 0
+    is_euc = True
     with reading(path) as stream:
         for line in stream:
             _refuse_binary(line, path, offset)
             try:
-                _decode_sjis(line) if encoding == "cp932" else line.decode(encoding)
+                text = line.decode(encoding)
             except UnicodeDecodeError as error:
                 return offset + error.start
+            if encoding == "cp932":
+                if strange := _NO_SJIS.search(text):
+                    return offset + len(text[: strange.start()].encode(encoding))
+                characters += len(text)
+                half_kana += len(_HALF_KANA.findall(text))
+                is_euc = is_euc and "\ufffd" not in line.decode("euc_jp", "replace")
             offset += len(line)
+    if half_kana * 3 >= characters > 0 and is_euc:
+        raise InputError(f"{path}: looks like EUC-JP: save it as UTF-8")
     return None
-
-
-def _undecodable(path: str, utf8: int, sjis: int) -> InputError:
-    return InputError(f"{path}: neither UTF-8 (byte {utf8}) nor Shift_JIS (byte {sjis}): save it as UTF-8")
 
 
 def _refuse_binary(data: bytes, path: str, offset: int) -> None:
@@ -192,47 +168,41 @@ def _refuse_binary(data: bytes, path: str, offset: int) -> None:
 
 def _read_json(path: str, text_field: str) -> Iterator[RawDocument]:
     with reading(path) as stream:
-        first = stream.readline().removeprefix(b"\xef\xbb\xbf")
-        if first.lstrip()[:1] == b"[":
-            yield from _read_array(first + stream.read(), path, text_field)
+        first = stream.readline()
+        if first.removeprefix(b"\xef\xbb\xbf").lstrip()[:1] == b"[":
+            for index, entry in enumerate(_parse(first + stream.read(), path)):
+                place = f"{path}: record {index + 1}"
+                yield record_document(index, _object(entry, place), text_field, place)
             return
         index = 0
         for number, line in enumerate(chain([first], stream), start=1):
             place = f"{path}: line {number}"
-            record = _parse(line, place)
-            if record is None:
-                continue
-            if not isinstance(record, dict):
-                raise InputError(f"{place}: holds {type(record).__name__}, not an object with named fields")
-            yield record_document(index, record, text_field, place)
-            index += 1
-
-
-def _read_array(data: bytes, path: str, text_field: str) -> Iterator[RawDocument]:
-    records = _parse(data, path)
-    for index, record in enumerate(records or []):
-        place = f"{path}: record {index + 1}"
-        if not isinstance(record, dict):
-            raise InputError(f"{place}: holds {type(record).__name__}, not an object with named fields")
-        yield record_document(index, record, text_field, place)
+            if (record := parse_record(line, place)) is not None:
+                yield record_document(index, record, text_field, place)
+                index += 1
 
 
 def _parse(data: bytes, place: str) -> Any:
     if b"\0" in data:
         raise InputError(f"{place}: is binary, not JSON (a zero byte)")
     try:
-        text = data.decode("utf-8")
+        text = data.decode("utf-8-sig").strip()
+        return json.loads(text) if text else None
     except UnicodeDecodeError as error:
         raise InputError(f"{place}: not UTF-8 (byte {error.start} of it): save the file as UTF-8") from None
-    if not text.strip():
-        return None
-    try:
-        return json.loads(text.strip())
     except json.JSONDecodeError as error:
         where = f"line {error.lineno} column {error.colno}" if error.lineno > 1 else f"column {error.colno}"
         raise InputError(f"{place}: broken JSON at {where} ({error.msg}); one object per line is expected") from None
+    except ValueError:  # Python's limit to the digits of a number
+        raise InputError(f"{place}: JSON with a number that is too long") from None
     except RecursionError:
         raise InputError(f"{place}: JSON nested too deep") from None
+
+
+def _object(record: Any, place: str) -> dict[str, Any]:
+    if not isinstance(record, dict):
+        raise InputError(f"{place}: holds {type(record).__name__}, not an object with named fields")
+    return record
 
 
 def _read_parquet(path: str, text_field: str) -> Iterator[RawDocument]:
@@ -243,32 +213,33 @@ def _read_parquet(path: str, text_field: str) -> Iterator[RawDocument]:
         plain = stored.read(4) == b"PAR1"
         # Parquet is read from its end, which a compressed stream does not let us: hold that one
         source: Any = stored if plain else io.BytesIO(stream.read())
-        file = _guard(lambda: pyarrow.parquet.ParquetFile(source), f"{path}: is not a whole Parquet file")
+        with _named(f"{path}: is not a whole Parquet file"):
+            file = pyarrow.parquet.ParquetFile(source)
+        schema = file.schema_arrow
         columns = [
-            entry.name
-            for entry in file.schema_arrow
-            if entry.name == text_field or not pyarrow.types.is_nested(entry.type)
+            entry.name for entry in schema if entry.name == text_field or not pyarrow.types.is_nested(entry.type)
         ]
         if text_field not in columns:
-            record_document(0, dict.fromkeys(file.schema_arrow.names), text_field, path)
+            record_document(0, dict.fromkeys(schema.names), text_field, path)
         index = 0
         for group in range(file.num_row_groups):
             place = f"{path}: row group {group}"
-            batches = file.iter_batches(256, row_groups=[group], columns=columns, use_threads=False)
-            take = partial(next, batches, None)
-            while (batch := _guard(take, f"{place} is broken")) is not None:
-                for record in batch.to_pylist():
-                    yield record_document(index, record, text_field, place)
-                    index += 1
+            with _named(f"{place} is broken"):
+                for batch in file.iter_batches(256, row_groups=[group], columns=columns, use_threads=False):
+                    for record in batch.to_pylist():
+                        yield record_document(index, record, text_field, place)
+                        index += 1
 
 
-def _guard(action: Callable[[], Any], message: str) -> Any:
+@contextmanager
+def _named(message: str) -> Iterator[None]:
+    """Turn what reading broken Parquet raises into InputError."""
     import pyarrow
 
     try:
-        return action()
+        yield
     except (pyarrow.ArrowException, OSError, UnicodeDecodeError) as error:
-        raise InputError(f"{message} ({(str(error).strip() or type(error).__name__).splitlines()[0]})") from None
+        raise InputError(f"{message} ({first_line(error)})") from None
 
 
 def _scalars(record: dict[str, Any], text_field: str) -> dict[str, Any]:

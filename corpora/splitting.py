@@ -1,7 +1,5 @@
 """Which documents are held out as the split "valid"."""
 
-from __future__ import annotations
-
 import unicodedata
 
 import numpy as np
@@ -69,5 +67,4 @@ def _mix(values: np.ndarray) -> np.ndarray:
         values = values + np.uint64(0x9E3779B97F4A7C15)
         values = (values ^ (values >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
         values = (values ^ (values >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
-    result: np.ndarray = values ^ (values >> np.uint64(31))
-    return result
+    return np.asarray(values ^ (values >> np.uint64(31)))

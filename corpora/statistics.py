@@ -1,7 +1,5 @@
 """Figures of a documents artifact."""
 
-from __future__ import annotations
-
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +9,7 @@ from corpora.characters import CLASSES, count_classes, japanese_share
 from corpora.documents import STAGE, document_files, iterate_file
 from stage.manifest import read_manifest
 
+_COUNTED = ("documents", "characters", "bytes", "splits", "sources", "rejected", "split_rule")
 QUANTILES = (0.0, 0.05, 0.25, 0.5, 0.75, 0.95, 1.0)
 
 
@@ -26,16 +25,11 @@ def corpus_statistics(folder: Path | str) -> dict[str, Any]:
         for row in iterate_file(path, ("text",)):
             classes += count_classes(row["text"])
             lengths.append(len(row["text"]))
+    quantiles = np.quantile(lengths or [0], QUANTILES)
     total = max(int(classes.sum()), 1)
     return {
-        **{
-            name: counts[name]
-            for name in ("documents", "characters", "bytes", "splits", "sources", "rejected", "split_rule")
-        },
+        **{name: counts[name] for name in _COUNTED},
         "japanese_ratio": japanese_share(classes),
         "character_classes": {name: int(count) / total for name, count in zip(CLASSES, classes, strict=True)},
-        "length_quantiles": {
-            f"{quantile:g}": float(np.quantile(np.array(lengths), quantile)) if lengths else 0.0
-            for quantile in QUANTILES
-        },
+        "length_quantiles": {f"{share:g}": float(length) for share, length in zip(QUANTILES, quantiles, strict=True)},
     }

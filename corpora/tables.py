@@ -1,7 +1,5 @@
 """Writing Parquet files of bounded size, row group by row group."""
 
-from __future__ import annotations
-
 from pathlib import Path
 
 import pyarrow
@@ -14,14 +12,19 @@ _GROUP_BYTES = 8_000_000
 _GROUP_ROWS = 20_000
 
 
-class RotatingWriter:
-    """Tables in, files ``NAME-00000.parquet`` … out (zstd). Without rows there is no file."""
+def parquet_writer(path: Path, schema: pyarrow.Schema) -> pyarrow.parquet.ParquetWriter:
+    """A writer (zstd) without statistics of texts, which would hold whole documents."""
+    return pyarrow.parquet.ParquetWriter(path, schema, compression="zstd", write_statistics=["split", "source"])
 
-    def __init__(self, folder: Path, name: str, schema: pyarrow.Schema, file_bytes: int = FILE_BYTES) -> None:
-        self.folder, self.name, self.schema, self.file_bytes = folder, name, schema, file_bytes
-        self._files = 0
+
+class RotatingWriter:
+    """Tables in, files ``NAME-00000.parquet`` … out. Without rows there is no file."""
+
+    def __init__(self, folder: Path, name: str, schema: pyarrow.Schema) -> None:
+        self.folder, self.name, self.schema = folder, name, schema
+        self._files = self._file_bytes = 0
         self._waiting: list[pyarrow.Table] = []
-        self._waiting_bytes = self._waiting_rows = self._file_bytes = 0
+        self._waiting_bytes = self._waiting_rows = 0
         self._writer: pyarrow.parquet.ParquetWriter | None = None
 
     def write(self, table: pyarrow.Table) -> None:
@@ -30,40 +33,28 @@ class RotatingWriter:
             return
         self._waiting.append(table)
         self._waiting_rows += table.num_rows
-        self._waiting_bytes += text_bytes(table)
+        self._waiting_bytes += int(pyarrow.compute.sum(pyarrow.compute.binary_length(table.column("text"))).as_py())
         if self._waiting_bytes >= _GROUP_BYTES or self._waiting_rows >= _GROUP_ROWS:
             self._flush()
 
     def close(self) -> None:
         """Write what is left and close the file."""
-        self._flush()
-        if self._writer is not None:
-            self._writer.close()
-            self._writer = None
-
-    def _open(self) -> pyarrow.parquet.ParquetWriter:
-        path = self.folder / f"{self.name}-{self._files:05d}.parquet"
-        self._files += 1
-        self.folder.mkdir(exist_ok=True)
-        self._file_bytes = 0
-        # no statistics of texts: they would hold whole documents
-        self._writer = pyarrow.parquet.ParquetWriter(
-            path, self.schema, compression="zstd", write_statistics=["split", "source"]
-        )
-        return self._writer
+        if self._waiting:
+            self._flush()
+        self._close_file()
 
     def _flush(self) -> None:
-        if not self._waiting:
-            return
-        writer = self._writer or self._open()
-        writer.write_table(pyarrow.concat_tables(self._waiting).combine_chunks())
+        if self._writer is None:
+            self.folder.mkdir(exist_ok=True)
+            self._writer = parquet_writer(self.folder / f"{self.name}-{self._files:05d}.parquet", self.schema)
+            self._files += 1
+        self._writer.write_table(pyarrow.concat_tables(self._waiting).combine_chunks())
         self._file_bytes += self._waiting_bytes
         self._waiting, self._waiting_bytes, self._waiting_rows = [], 0, 0
-        if self._file_bytes >= self.file_bytes:
-            writer.close()
-            self._writer = None
+        if self._file_bytes >= FILE_BYTES:
+            self._close_file()
 
-
-def text_bytes(table: pyarrow.Table) -> int:
-    """UTF-8 bytes of the column ``text``."""
-    return int(pyarrow.compute.sum(pyarrow.compute.binary_length(table.column("text"))).as_py() or 0)
+    def _close_file(self) -> None:
+        if self._writer is not None:
+            self._writer.close()
+        self._writer, self._file_bytes = None, 0

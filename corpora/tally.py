@@ -1,8 +1,6 @@
 """Counting documents, characters and bytes by split and source while tables go by."""
 
-from __future__ import annotations
-
-from collections import Counter, defaultdict
+from collections import Counter
 from typing import Any
 
 import pyarrow
@@ -15,21 +13,16 @@ class Tally:
     """Counts of a corpus."""
 
     def __init__(self) -> None:
-        self._kept: dict[tuple[str, str], list[int]] = defaultdict(lambda: [0, 0, 0])
-        self._rejected: Counter[tuple[str, str]] = Counter()
+        self._kept: Counter[tuple[str, str, str]] = Counter()  # by source, split and unit
+        self._rejected: Counter[tuple[str, str]] = Counter()  # by source and reason
 
     def add_documents(self, table: pyarrow.Table) -> None:
         """Count documents by source and split."""
-        table = table.select(["source", "split", "chars"]).append_column(
-            "bytes", pyarrow.compute.binary_length(table.column("text"))
-        )
-        grouped = table.group_by(["source", "split"]).aggregate(
-            [("chars", "count"), ("chars", "sum"), ("bytes", "sum")]
-        )
-        for row in grouped.to_pylist():
-            entry = self._kept[row["source"], row["split"]]
-            for place, name in enumerate(("chars_count", "chars_sum", "bytes_sum")):
-                entry[place] += int(row[name])
+        table = table.append_column("bytes", pyarrow.compute.binary_length(table.column("text")))
+        aggregates = [("chars", "count"), ("chars", "sum"), ("bytes", "sum")]
+        for row in table.group_by(["source", "split"]).aggregate(aggregates).to_pylist():
+            for unit, name in zip(_UNITS, ("chars_count", "chars_sum", "bytes_sum"), strict=True):
+                self._kept[row["source"], row["split"], unit] += int(row[name])
 
     def add_rejected(self, table: pyarrow.Table) -> None:
         """Count rejected documents by source and reason."""
@@ -46,12 +39,11 @@ class Tally:
         }
 
     def _sum(self, source: str | None = None, split: str | None = None) -> dict[str, int]:
-        entries = [
-            entry
-            for (of_source, of_split), entry in self._kept.items()
-            if source in (None, of_source) and split in (None, of_split)
-        ]
-        return {unit: sum(entry[place] for entry in entries) for place, unit in enumerate(_UNITS)}
+        found = dict.fromkeys(_UNITS, 0)
+        for (of_source, of_split, unit), count in self._kept.items():
+            if source in (None, of_source) and split in (None, of_split):
+                found[unit] += count
+        return found
 
     def _reasons(self, source: str | None = None) -> dict[str, int]:
         reasons: Counter[str] = Counter()

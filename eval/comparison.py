@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from eval.statistics import bootstrap_mean, mcnemar
 from stage.errors import ArtifactError
@@ -25,10 +26,8 @@ def compare(a: Path | str, b: Path | str, *, seed: int = 0) -> dict[str, Any]:
     results_b, samples_b = _read(Path(b))
     common = [name for name in results_a["tasks"] if name in results_b["tasks"]]
     if not common:
-        raise ArtifactError(
-            f"{a} and {b} have no task in common ({_names(results_a)} against {_names(results_b)}): "
-            "evaluate both with the same tasks"
-        )
+        names = " against ".join(", ".join(results["tasks"]) or "none" for results in (results_a, results_b))
+        raise ArtifactError(f"{a} and {b} have no task in common ({names}): evaluate both with the same tasks")
     compared = {}
     for name in common:
         lines_a, lines_b = samples_a.get(name, []), samples_b.get(name, [])
@@ -45,7 +44,7 @@ def compare(a: Path | str, b: Path | str, *, seed: int = 0) -> dict[str, Any]:
             "items": len(lines_a),
             "a": float(right_a.mean()),
             "b": float(right_b.mean()),
-            "difference": bootstrap_mean(right_b.astype(float) - right_a.astype(float), _RESAMPLES, seed).record(),
+            "difference": bootstrap_mean(right_b.astype(float) - right_a.astype(float), _RESAMPLES, seed),
             "p_value": mcnemar(int(only_a.sum()), int(only_b.sum())),
             "only_a": [line["id"] for line, only in zip(lines_a, only_a, strict=True) if only],
             "only_b": [line["id"] for line, only in zip(lines_a, only_b, strict=True) if only],
@@ -78,9 +77,5 @@ def _check_pairs(name: str, a: Path, b: Path, lines_a: list[dict[str, Any]], lin
             raise ArtifactError(f"{b}: task {name}: item {other['id']} is not the item {one['id']} of {a}: {mend}")
 
 
-def _right(lines: list[dict[str, Any]]) -> "np.ndarray[Any, np.dtype[np.bool_]]":
+def _right(lines: list[dict[str, Any]]) -> NDArray[np.bool_]:
     return np.array([line["prediction"] == line["gold"] for line in lines], np.bool_)
-
-
-def _names(results: dict[str, Any]) -> str:
-    return ", ".join(results["tasks"]) or "none"

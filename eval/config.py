@@ -60,14 +60,7 @@ class EvalConfig:
             raise UsageError(f"tasks {','.join(self.tasks)}: names a task twice")
         if self.split != "valid":
             raise UsageError(f"split {self.split!r}: only the split valid is measured")
-        for name, least in (
-            ("shots", 0),
-            ("limit", 0),
-            ("max_characters", 0),
-            ("ngram_tokens", 1),
-            ("bootstrap", 100),
-            ("batch_tokens", 1),
-            ("seed", 0),
-        ):
-            if getattr(self, name) < least:
-                raise UsageError(f"{name} {getattr(self, name)}: must be at least {least}")
+        least = {"ngram_tokens": 1, "bootstrap": 100, "batch_tokens": 1}
+        for name in ("shots", "limit", "max_characters", *least, "seed"):
+            if getattr(self, name) < least.get(name, 0):
+                raise UsageError(f"{name} {getattr(self, name)}: must be at least {least.get(name, 0)}")

@@ -47,56 +47,27 @@ def build_continuation(texts: Sequence[str], *, seed: int = 0, limit: int = 0) -
 
 def _document_items(number: int, text: str, generator: np.random.Generator, made: int) -> list[Item]:
     spans = list(sentence_spans(text))
-    lengths = np.array([end - start for start, end in spans])
+    sentences = [text[start:end] for start, end in spans]
+    lengths = np.array([len(sentence) for sentence in sentences])
     fit = (lengths >= _SHORTEST) & (lengths <= _LONGEST)
     items: list[Item] = []
     for true in generator.permutation(np.flatnonzero(fit)):
         if len(items) >= _PER_DOCUMENT:
             break
-        start, end = spans[true]
-        begin = context_begin(spans, int(true))
+        start = spans[true][0]
+        begin = next(before for before, _ in spans if start - before <= CONTEXT)
         if start - begin < _LEAST_CONTEXT:
             continue
-        context, sentence = text[begin:start], text[start:end]
+        context = text[begin:start]
         like = fit & (np.abs(lengths - lengths[true]) <= _LIKE * lengths[true])
         like[max(0, true - 1) : true + 2] = False
-        following = text[slice(*spans[true + 1])] if true + 1 < len(spans) else ""
-        others = _draw_others(text, spans, np.flatnonzero(like), generator, {sentence, following}, context)
-        if others is None:
+        drawn = [sentences[other] for other in generator.permutation(np.flatnonzero(like))]
+        # equal to the true or the following sentence, or in sight: no wrong answers
+        known = sentences[true : true + 2]
+        others = [other for other in dict.fromkeys(drawn) if other not in known and other not in context]
+        if len(others) < CHOICES - 1:
             continue
         gold = (made + len(items)) % CHOICES
-        choices = (*others[:gold], sentence, *others[gold:])
+        choices = (*others[:gold], sentences[true], *others[gold : CHOICES - 1])
         items.append(Item(f"{number}:{start}", context, choices, gold, neutral=""))
     return items
-
-
-def context_begin(spans: Sequence[tuple[int, int]], true: int) -> int:
-    """Where the context of a sentence begins: that of the first sentence within ``CONTEXT`` characters before it."""
-    start = spans[true][0]
-    begin = start
-    for before in range(true - 1, -1, -1):
-        if start - spans[before][0] > CONTEXT:
-            break
-        begin = spans[before][0]
-    return begin
-
-
-def _draw_others(
-    text: str,
-    spans: Sequence[tuple[int, int]],
-    like: np.ndarray[tuple[int], np.dtype[np.int64]],
-    generator: np.random.Generator,
-    taken: set[str],
-    context: str,
-) -> list[str] | None:
-    """Different sentences that do not stand in the context already, or None when there are too few."""
-    others: list[str] = []
-    for other in generator.permutation(like):
-        candidate = text[spans[other][0] : spans[other][1]]
-        if candidate in taken or candidate in context:
-            continue
-        others.append(candidate)
-        taken.add(candidate)
-        if len(others) == CHOICES - 1:
-            return others
-    return None

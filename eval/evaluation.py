@@ -2,8 +2,10 @@
 
 import json
 import logging
-from collections.abc import Callable, Iterator
+import math
+from collections.abc import Iterator
 from dataclasses import asdict
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -11,30 +13,23 @@ from eval.config import INTRINSIC, EvalConfig
 from eval.documents import Documents
 from eval.intrinsic import build_intrinsic
 from eval.language import held_out, language_record
-from eval.multiple_choice import (
-    ChoiceTask,
-    Item,
-    ItemScores,
-    encode_items,
-    measure,
-    predict,
-    score_items,
-    trivial_baselines,
-)
+from eval.multiple_choice import ChoiceTask, ItemScores, encode_items, measure, predict, score_items, trivial_baselines
 from eval.ngram import KneserNey
 from eval.scoring import ModelScorer, is_cut
 from eval.task import build_items, load_task
+from jgpt.data.shards import ShardSet
+from jgpt.model.folder import load_config, load_model
+from jgpt.model.gpt import GPT
 from stage.errors import ArtifactError, UsageError
 from stage.files import sha256_file
 from stage.folder import Made, write_folder
 from stage.manifest import NAME as MANIFEST
 from stage.manifest import Input, Manifest, artifact_input, read_manifest, write_json
+from tokenizer import JapaneseTokenizer
 
 log = logging.getLogger(__name__)
 
 SCHEMA = 1
-PRESET = "ja-v1"
-"""The normalisation of prompts where the model does not name one."""
 
 
 def evaluate(
@@ -57,126 +52,109 @@ def evaluate(
     model, config = Path(model), config or EvalConfig()
     model_input = _model_input(model)
     place = _shards_of(model, shards)
-    shards_input = artifact_input("shards", place, "shard")
-    _check_tokenizers(model, place)
-    inputs = [model_input, shards_input]
-    preset = _preset_of(model)
-    declared: list[Callable[[Documents, Manifest], ChoiceTask]] = []
-    for name in config.tasks:
-        if name in INTRINSIC:
-            declared.append(_intrinsic(name, config))
-            continue
-        task = load_task(name)
-        folder = None if data is None else Path(data)
-        valid, train = task.find(folder, config.split), task.find_train(folder, config.shots)
-        inputs += [Input("data", str(file), sha256_file(str(file))) for file in (valid, train) if file is not None]
-        # read now: a broken file should fail before minutes of scoring
-        items = build_items(task, valid, train, shots=config.shots, limit=config.limit, seed=config.seed, preset=preset)
-        declared.append(_given(items))
-
-    if data is not None and all(name in INTRINSIC for name in config.tasks):
-        log.warning(
-            "--data %s: has no effect, none of the tasks %s reads files", data, ", ".join(config.tasks) or "asked for"
+    inputs = [model_input, artifact_input("shards", place, "shard")]
+    opened = ShardSet(place)
+    if sha256_file(str(model / "tokenizer.model")) != opened.tokenizer_sha256:
+        raise ArtifactError(
+            f"{place}: was written with another tokenizer than {model} has: shard the corpus with that one"
         )
+    preset = load_config(model).normalization or "none"
+    declared: dict[str, ChoiceTask | None] = {}
+    for name in config.tasks:
+        declared[name] = None
+        if name not in INTRINSIC:
+            task, folder = load_task(name), None if data is None else Path(data)
+            valid, train = task.find(folder, config.split), task.find_train(folder, config.shots)
+            inputs += [Input("data", str(file), sha256_file(str(file))) for file in (valid, train) if file is not None]
+            # read now: a broken file should fail before minutes of scoring
+            declared[name] = build_items(
+                task, valid, train, shots=config.shots, limit=config.limit, seed=config.seed, preset=preset
+            )
+    if data is not None and not any(declared.values()):
+        asked = ", ".join(config.tasks) or "asked for"
+        log.warning("--data %s: has no effect, none of the tasks %s reads files", data, asked)
 
     def make(folder: Path) -> Made:
-        return _make(folder, config, model, place, model_input, declared, device, dtype, quiet)
+        found = load_model(model, device=device, dtype=dtype)
+        about = {"path": model.name, "data_sha256": model_input.sha256}  # a whole path would make the data depend on it
+        return _measure_all(folder, config, found, about, opened, declared, quiet)
 
     return write_folder(out, stage="eval", parameters=asdict(config), inputs=inputs, make=make, overwrite=overwrite)
 
 
-def _make(
+def _measure_all(
     folder: Path,
     config: EvalConfig,
-    model_folder: Path,
-    shards_folder: Path,
-    model_input: Input,
-    declared: list[Callable[[Documents, Manifest], ChoiceTask]],
-    device: str,
-    dtype: str,
+    model: GPT,
+    about: dict[str, Any],
+    shards: ShardSet,
+    declared: dict[str, ChoiceTask | None],
     quiet: bool,
 ) -> Made:
-    from jgpt import load_model
-    from jgpt.data.shards import ShardSet
-    from tokenizer import JapaneseTokenizer
-
-    tokenizer = JapaneseTokenizer(shards_folder)
-    shard_set = ShardSet(shards_folder)
-    documents = Documents(shard_set.split(config.split), tokenizer)
-    train = Documents(shard_set.split("train"), tokenizer)
+    """Write ``results.json`` and ``samples.jsonl``; tasks that are None are made from the documents of the split."""
+    tokenizer = JapaneseTokenizer(shards.folder)
+    documents = Documents(shards.split(config.split), tokenizer)
+    train = Documents(shards.split("train"), tokenizer)
     texts = held_out(documents, config.max_characters, config.seed)
-    model = load_model(model_folder, device=device, dtype=dtype)
-    scorer = ModelScorer(model, config.batch_tokens)
+    scorer = ModelScorer(model, config.batch_tokens, quiet)
     ngrams = {
         name: KneserNey(train.sample(config.ngram_tokens, config.seed), tokenizer.vocab_size, order)
         for name, order in (("5-gram", 5), ("unigram", 1))
     }
-    results: dict[str, Any] = {
-        "schema": SCHEMA,
-        "model": {
-            "path": model_folder.name,  # the whole path is in the manifest: data must not depend on where it lies
-            "data_sha256": model_input.sha256,
-            "parameters": sum(weight.numel() for weight in model.parameters()),
-            "context_length": scorer.context_length,
-            "vocab_size": model.config.vocab_size,
-        },
-        "language": language_record(
-            texts,
-            scorer,
-            ngrams,
-            split=config.split,
-            bootstrap=config.bootstrap,
-            seed=config.seed,
-            quiet=quiet,
-        ),
-        "tasks": {},
+    about = about | {
+        "parameters": sum(weight.numel() for weight in model.parameters()),
+        "context_length": scorer.context_length,
+        "vocab_size": model.config.vocab_size,
     }
+    results: dict[str, Any] = {"schema": SCHEMA, "model": about}
+    results |= {"language": language_record(texts, scorer, ngrams, config), "tasks": {}}
     counts: dict[str, Any] = {"characters": sum(texts.characters), "documents": len(texts.ids)}
     with (folder / "samples.jsonl").open("w", encoding="utf-8") as samples:
-        for build in declared:
-            task = build(documents, shard_set.manifest)
-            counts[f"{task.name}_items"] = len(task.items)
+        for name, task in declared.items():
+            task = task or _intrinsic(name, documents, shards.manifest, config)
+            counts[f"{name}_items"] = len(task.items)
             if not task.items:
                 # a corpus of few short documents has none; its other figures stand
-                results.setdefault("skipped", {})[task.name] = "; ".join(task.notes)
-                log.warning("%s: left out, the validation documents yield no items: %s", task.name, task.notes[0])
+                results.setdefault("skipped", {})[name] = "; ".join(task.notes)
+                log.warning("%s: left out, the validation documents yield no items: %s", name, task.notes[0])
                 continue
-            record, lines = run_task(task, scorer, ngrams["5-gram"], tokenizer, config, quiet=quiet)
-            results["tasks"][task.name] = record
+            record, lines = run_task(task, scorer, ngrams["5-gram"], tokenizer, config)
+            results["tasks"][name] = record
             samples.writelines(json.dumps(line, ensure_ascii=False) + "\n" for line in lines)
     write_json(folder / "results.json", results)
-    return Made(
-        counts | {"device": str(model.device), "dtype": str(next(model.parameters()).dtype).removeprefix("torch.")}
-    )
+    precision = str(next(model.parameters()).dtype).removeprefix("torch.")
+    return Made(counts | {"device": str(model.device), "dtype": precision})
+
+
+def _intrinsic(name: str, documents: Documents, manifest: Manifest, config: EvalConfig) -> ChoiceTask:
+    licenses = sorted({entry["license"] for entry in manifest.licenses if entry.get("license")})
+    task = build_intrinsic(name, documents, seed=config.seed, limit=config.limit)
+    task.license = ", ".join(licenses) or task.license
+    task.source = f"the {config.split} documents of the shards"
+    if config.shots:
+        task.notes.append("takes no solved examples: shots have no effect here")
+    return task
 
 
 def run_task(
-    task: ChoiceTask,
-    scorer: ModelScorer,
-    ngram: KneserNey,
-    tokenizer: Any,
-    config: EvalConfig,
-    *,
-    quiet: bool = True,
+    task: ChoiceTask, scorer: ModelScorer, ngram: KneserNey, tokenizer: Any, config: EvalConfig
 ) -> tuple[dict[str, Any], Iterator[dict[str, Any]]]:
     """Score a task with the model and with the 5-gram: its part of ``results.json``, and a line for each item."""
     items = task.items
     encoded = encode_items(items, tokenizer)
-    scores = score_items(items, encoded, scorer, description=task.name, quiet=quiet)
+    requests = list(chain.from_iterable(encoded))
+    scores = score_items(items, scorer.score(requests, task.name))
     metrics = measure(items, scores, task.metrics, bootstrap=config.bootstrap, seed=config.seed)
     baselines = trivial_baselines(items, task.metrics)
-    ngram_scores = score_items(items, encoded, ngram)
+    ngram_scores = score_items(items, ngram.score(requests))
     baselines["5-gram"] = measure(items, ngram_scores, task.metrics, bootstrap=config.bootstrap, seed=config.seed)
     notes = [*task.notes]
-    if config.shots and task.name in INTRINSIC:
-        notes.append("takes no solved examples: shots have no effect here")
-    cut = sum(any(is_cut(request, scorer.context_length) for request in requests) for requests in encoded)
-    if cut:
+    if cut := sum(any(is_cut(request, scorer.context_length) for request in of_item) for of_item in encoded):
         notes.append(
             f"{cut} items were longer than the context of {scorer.context_length} tokens and cut from the left"
         )
-    high = metrics[task.primary].get("high")
-    if high is not None and high < baselines["majority"][task.primary]["value"]:
+    primary = metrics[task.primary]
+    if primary.get("high", math.inf) < baselines["majority"][task.primary]["value"]:
         notes.append("below the majority baseline")
     record = {
         "title": task.title,
@@ -188,12 +166,11 @@ def run_task(
         "license": task.license,
         "source": task.source,
     }
-    return record, _samples(task, items, scores)
+    return record, _samples(task, scores)
 
 
-def _samples(task: ChoiceTask, items: list[Item], scores: list[ItemScores]) -> Iterator[dict[str, Any]]:
-    predictions = predict(scores, task.primary)
-    for item, score, prediction in zip(items, scores, predictions, strict=True):
+def _samples(task: ChoiceTask, scores: list[ItemScores]) -> Iterator[dict[str, Any]]:
+    for item, score, prediction in zip(task.items, scores, predict(scores, task.primary), strict=True):
         yield {
             "task": task.name,
             "id": item.id,
@@ -203,25 +180,6 @@ def _samples(task: ChoiceTask, items: list[Item], scores: list[ItemScores]) -> I
             "prediction": prediction,
             "gold": item.gold,
         }
-
-
-def _intrinsic(name: str, config: EvalConfig) -> Callable[[Documents, Manifest], ChoiceTask]:
-    def build(documents: Documents, manifest: Manifest) -> ChoiceTask:
-        licenses = sorted({entry["license"] for entry in manifest.licenses if entry.get("license")})
-        return build_intrinsic(
-            name,
-            documents,
-            license=", ".join(licenses) or "that of the corpus",
-            source=f"the {config.split} documents of the shards",
-            seed=config.seed,
-            limit=config.limit,
-        )
-
-    return build
-
-
-def _given(task: ChoiceTask) -> Callable[[Documents, Manifest], ChoiceTask]:
-    return lambda documents, manifest: task
 
 
 def _model_input(model: Path) -> Input:
@@ -255,15 +213,6 @@ def _shards_of(model: Path, shards: Path | str | None) -> Path:
     )
 
 
-def _preset_of(model: Path) -> str:
-    """The normalisation of the text that the model was trained on."""
-    try:
-        record = json.loads((model / "config.json").read_text("utf-8"))
-        return str(record.get("normalization") or PRESET)
-    except (OSError, ValueError, AttributeError):
-        raise ArtifactError(f"{model}: holds no readable config.json, so it is no model of jgpt") from None
-
-
 def _recorded_shards(model: Path) -> Input | None:
     """What the manifest of the model says, or for a checkpoint the run two folders above."""
     for folder in (model, *model.absolute().parents[:2]):
@@ -275,14 +224,3 @@ def _recorded_shards(model: Path) -> Input | None:
                 except (ValueError, KeyError, TypeError):
                     raise ArtifactError(f"{folder / name}: is not as jgpt wrote it") from None
     return None
-
-
-def _check_tokenizers(model: Path, shards: Path) -> None:
-    files = [model / "tokenizer.model", shards / "tokenizer.model"]
-    for file in files:
-        if not file.is_file():
-            raise ArtifactError(f"{file.parent}: holds no {file.name}")
-    if sha256_file(str(files[0])) != sha256_file(str(files[1])):
-        raise ArtifactError(
-            f"{shards}: was written with another tokenizer than {model} has: shard the corpus with that one"
-        )

@@ -8,21 +8,25 @@ from eval.multiple_choice import ChoiceTask
 from eval.particle import build_particle
 
 
-class _Intrinsic(NamedTuple):
+class Intrinsic(NamedTuple):
+    """What is known of a task before its items are made."""
+
     title: str
     build: Any
     metrics: tuple[str, ...]
     primary: str
+    license: str = "that of the corpus"
+    source: str = "validation documents"
 
 
 TASKS = {
-    "particle": _Intrinsic(
+    "particle": Intrinsic(
         "particle: a held-out sentence against the same with a case particle exchanged",
         build_particle,
         ("accuracy",),
         "accuracy",
     ),
-    "continuation": _Intrinsic(
+    "continuation": Intrinsic(
         "continuation: the true next sentence against three of like length from the same document",
         build_continuation,
         ("accuracy", "accuracy_per_character", "accuracy_pmi"),
@@ -31,10 +35,8 @@ TASKS = {
 }
 
 
-def build_intrinsic(
-    name: str, texts: Sequence[str], *, license: str, source: str, seed: int = 0, limit: int = 0
-) -> ChoiceTask:
+def build_intrinsic(name: str, texts: Sequence[str], *, seed: int = 0, limit: int = 0) -> ChoiceTask:
     """The items of ``particle`` or ``continuation`` from documents."""
-    task = TASKS[name]
-    items, notes = task.build(texts, seed=seed, limit=limit)
-    return ChoiceTask(name, task.title, items, task.metrics, task.primary, license, source, notes)
+    title, build, metrics, primary, license, source = TASKS[name]
+    items, notes = build(texts, seed=seed, limit=limit)
+    return ChoiceTask(name, title, items, metrics, primary, license, source, notes)

@@ -8,9 +8,10 @@ from typing import Any
 
 import numpy as np
 
+from eval.config import EvalConfig
 from eval.documents import Documents
 from eval.ngram import KneserNey
-from eval.scoring import ModelScorer
+from eval.scoring import ModelScorer, Numbers, Scores
 from eval.statistics import bootstrap_ratio
 from stage.errors import ArtifactError
 
@@ -19,22 +20,16 @@ DEFINITION = (
     "in windows of the context length with a stride of half of it; 95 % interval by bootstrap over documents"
 )
 _UNK = 0
-_BLOCK = 1 << 14  # tokens of documents that are scored in one call
 
 
 @dataclass
 class HeldOut:
     """The documents that are measured."""
 
-    ids: list[np.ndarray[Any, np.dtype[np.int64]]]
+    ids: list[Numbers]
     characters: list[int]
     bytes: list[int]
     compressed_bytes: int
-
-    @property
-    def tokens(self) -> int:
-        """Predicted tokens: all but each document's ``<s>``."""
-        return sum(len(ids) - 1 for ids in self.ids)
 
 
 def held_out(documents: Documents, max_characters: int = 0, seed: int = 0) -> HeldOut:
@@ -47,6 +42,7 @@ def held_out(documents: Documents, max_characters: int = 0, seed: int = 0) -> He
         order = np.random.default_rng(seed).permutation(len(documents))
     found = HeldOut([], [], [], 0)
     compressor = lzma.LZMACompressor(preset=9 | lzma.PRESET_EXTREME)
+    left = max_characters or math.inf
     for number in order:
         ids = documents.ids(int(number))
         check_no_unknown(ids)
@@ -58,7 +54,8 @@ def held_out(documents: Documents, max_characters: int = 0, seed: int = 0) -> He
         found.characters.append(len(text))
         found.bytes.append(len(raw))
         found.compressed_bytes += len(compressor.compress(raw + b"\n"))
-        if max_characters and sum(found.characters) >= max_characters:
+        left -= len(text)
+        if left <= 0:
             break
     found.compressed_bytes += len(compressor.flush())
     if not found.ids:
@@ -66,7 +63,7 @@ def held_out(documents: Documents, max_characters: int = 0, seed: int = 0) -> He
     return found
 
 
-def check_no_unknown(ids: np.ndarray[Any, Any]) -> None:
+def check_no_unknown(ids: Numbers) -> None:
     """The one rule for ``<unk>``: it would be charged as its bytes, but shards with byte fallback never hold it.
 
     Where it occurs nevertheless its bytes are lost, and with them every figure per character: ArtifactError.
@@ -76,22 +73,12 @@ def check_no_unknown(ids: np.ndarray[Any, Any]) -> None:
 
 
 def language_record(
-    texts: HeldOut,
-    scorer: ModelScorer,
-    ngrams: dict[str, KneserNey],
-    *,
-    split: str,
-    bootstrap: int,
-    seed: int,
-    quiet: bool,
+    texts: HeldOut, scorer: ModelScorer, ngrams: dict[str, KneserNey], config: EvalConfig
 ) -> dict[str, Any]:
     """The ``language`` part of ``results.json``: the model, n-gram models by name, and xz."""
-    description = "bits per character"
-    scored = scorer.score_sequences(((ids, len(ids) - 1) for ids in texts.ids), description=description, quiet=quiet)
-    nats = [float(values.sum()) for values in scored]
-    baselines: dict[str, Any] = {}
-    for name, ngram in ngrams.items():
-        baselines[name] = _bits(texts, ngram_nats(texts.ids, ngram), bootstrap, seed)
+    requests = [(ids[:1], ids[1:]) for ids in texts.ids]
+    own = _bits(texts, scorer.score(requests, "bits per character"), config)
+    baselines: dict[str, Any] = {name: _bits(texts, ngram.score(requests), config) for name, ngram in ngrams.items()}
     # compressed alone: it has seen no training text, so this is a floor and not a peer
     baselines["xz"] = {
         "bits_per_character": {"value": 8 * texts.compressed_bytes / sum(texts.characters)},
@@ -99,34 +86,21 @@ def language_record(
         "note": "lzma preset 9e over the same text in one stream, compressed alone, without the training text",
     }
     return {
-        "split": split,
+        "split": config.split,
         "documents": len(texts.ids),
         "characters": sum(texts.characters),
         "bytes": sum(texts.bytes),
-        "tokens": texts.tokens,
+        "tokens": sum(len(ids) - 1 for ids in texts.ids),  # all but each document's <s>
         "definition": DEFINITION,
-        **_bits(texts, nats, bootstrap, seed),
+        **own,
         "baselines": baselines,
     }
 
 
-def ngram_nats(documents: Sequence[np.ndarray[Any, Any]], ngram: KneserNey) -> list[float]:
-    """Log-probability of each document (``</s>`` included) under an n-gram model, in nats, in bounded memory."""
-    found: list[float] = []
-    waiting: list[tuple[Any, Any]] = []
-    size = 0
-    for ids in documents:
-        waiting.append((ids[:1], ids[1:]))
-        size += len(ids)
-        if size >= _BLOCK:
-            found += [float(values.sum()) for values in ngram.score(waiting)]
-            waiting, size = [], 0
-    return found + [float(values.sum()) for values in ngram.score(waiting)]
-
-
-def _bits(texts: HeldOut, log_probabilities: Sequence[float], bootstrap: int, seed: int) -> dict[str, Any]:
-    bits = -np.asarray(log_probabilities, np.float64) / math.log(2)
+def _bits(texts: HeldOut, scores: Sequence[Scores], config: EvalConfig) -> dict[str, Any]:
+    """Bits per character and byte of documents from the log-probabilities of their tokens."""
+    bits = np.array([-values.sum() for values in scores]) / math.log(2)
     return {
-        "bits_per_character": bootstrap_ratio(bits, texts.characters, bootstrap, seed).record(),
-        "bits_per_byte": bootstrap_ratio(bits, texts.bytes, bootstrap, seed).record(),
+        "bits_per_character": bootstrap_ratio(bits, texts.characters, config.bootstrap, config.seed),
+        "bits_per_byte": bootstrap_ratio(bits, texts.bytes, config.bootstrap, config.seed),
     }

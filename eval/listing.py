@@ -1,11 +1,9 @@
 """What tasks there are, and what a model is asked in them."""
 
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 from eval.config import INTRINSIC, check_task_name, task_names
-from eval.evaluation import PRESET
 from eval.intrinsic import TASKS, build_intrinsic
 from eval.multiple_choice import Item
 from eval.task import build_items, load_task
@@ -21,56 +19,31 @@ def list_tasks() -> list[dict[str, Any]]:
     """Name, title, primary metric, licence, source of every task, and whether it needs ``--data``."""
     found = []
     for name in task_names():
-        if name in INTRINSIC:
-            title, primary, license, source = (
-                TASKS[name].title,
-                TASKS[name].primary,
-                "that of the corpus",
-                "validation documents",
-            )
-        else:
-            task = load_task(name)
-            title, primary, license, source = task.title, task.primary, task.license, task.source
-        entry = {"name": name, "title": title, "primary": primary, "license": license, "source": source}
-        found.append(entry | {"needs_data": name not in INTRINSIC})
+        task = TASKS[name] if name in INTRINSIC else load_task(name)
+        entry = {key: getattr(task, key) for key in ("title", "primary", "license", "source")}
+        found.append({"name": name, **entry, "needs_data": name not in INTRINSIC})
     return found
 
 
-def show_task(
-    name: str,
-    data: Path | str | None = None,
-    count: int = 3,
-    shots: int = 0,
-    texts: Sequence[str] | None = None,
-) -> str:
+def show_task(name: str, data: Path | None = None, count: int = 3) -> str:
     """The first prompts of a task with their choices, the right one marked.
 
-    Without ``data`` the template of a task that needs some; the intrinsic tasks are made from ``texts``, else from a
-    few sentences that stand here.
+    Without ``data`` the template of a task that needs some; the intrinsic tasks are made from a few sentences that
+    stand here.
     """
     check_task_name(name)
     if name in INTRINSIC:
-        made = build_intrinsic(name, texts or [_EXAMPLE], license="", source="", limit=max(2, count))
+        made = build_intrinsic(name, [_EXAMPLE], limit=max(2, count))
         return "\n\n".join([made.title, *(_render(item) for item in made.items[:count])])
     task = load_task(name)
-    about = f"{task.title}\nprompt {task.prompt['version']}: {task.prompt['origin']}"
     if data is None:
-        choices = (
-            task.classes.values() if task.classes is not None else [f"{{{field}}}" for field in task.fields["choices"]]
-        )
-        template = Item(
-            "template",
-            task.prompt["item"],
-            tuple(choices),
-            -1,
-            task.prompt["neutral"],
-            task.prompt["closing"],
-        )
-        return f"{about}\n\n{_render(template)}"
-    folder = Path(data)
-    valid, train = task.find(folder, "valid"), task.find_train(folder, shots)
-    made = build_items(task, valid, train, shots=shots, limit=count, preset=PRESET)
-    return "\n\n".join([about, *(_render(item) for item in made.items)])
+        fields = [f"{{{field}}}" for field in task.fields.get("choices", ())]
+        choices = tuple(task.classes.values()) if task.classes is not None else tuple(fields)
+        items = [Item("template", task.prompt["item"], choices, -1, closing=task.prompt["closing"])]
+    else:
+        items = build_items(task, task.find(data, "valid"), limit=count).items
+    about = f"{task.title}\nprompt {task.prompt['version']}: {task.prompt['origin']}"
+    return "\n\n".join([about, *(_render(item) for item in items)])
 
 
 def _render(item: Item) -> str:

@@ -1,20 +1,20 @@
 """Items with choices, their scores in each normalisation, and the metrics over them."""
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from itertools import islice
+from typing import Any, NamedTuple
 
 import numpy as np
-from numpy.typing import NDArray
 
-from eval.scoring import Request, Scorer, encode_choices
+from eval.scoring import Request, Scores, encode_choices
 from eval.statistics import balanced_accuracy, bootstrap_confusion, bootstrap_mean, macro_f1
 
 NORMALISATIONS = {"accuracy": "sum", "accuracy_per_character": "per_character", "accuracy_pmi": "pmi"}
 """Accuracy metrics and the score whose greatest value is the prediction.
 
-``sum``: log P(choice | context). ``per_character``: that divided by the code points scored. ``pmi``: log P(choice |
+``sum``: log P(choice | context). ``per_character``: that divided by the code points of the choice. ``pmi``: log P(choice |
 context) - log P(choice | neutral context), pointwise mutual information (Holtzman et al., 2021).
 """
 
@@ -35,23 +35,16 @@ class Item:
     """Scored behind each choice, so that a choice that begins another one is told apart by where it ends."""
 
 
-@dataclass
-class ItemScores:
+class ItemScores(NamedTuple):
     """Scores of the choices of an item, float64 [number of choices] each."""
 
-    sum: NDArray[np.float64]
-    per_character: NDArray[np.float64]
-    pmi: NDArray[np.float64] | None = None
-
-    def of(self, metric: str) -> NDArray[np.float64]:
-        """The scores behind an accuracy metric, or behind a metric of the predictions by sum."""
-        scores = getattr(self, NORMALISATIONS.get(metric, "sum"))
-        assert scores is not None, f"{metric} needs a neutral context"
-        return np.asarray(scores)
+    sum: Scores
+    per_character: Scores
+    pmi: Scores | None = None
 
     def record(self) -> dict[str, list[float]]:
         """For JSON."""
-        found = {"sum": self.sum, "per_character": self.per_character} | ({} if self.pmi is None else {"pmi": self.pmi})
+        found = {name: values for name, values in self._asdict().items() if values is not None}
         return {name: [round(float(value), 6) for value in values] for name, values in found.items()}
 
 
@@ -81,31 +74,23 @@ def encode_items(items: Sequence[Item], tokenizer: Any) -> list[list[Request]]:
     return encoded
 
 
-def score_items(
-    items: Sequence[Item],
-    encoded: Sequence[list[Request]],
-    scorer: Scorer,
-    *,
-    description: str = "",
-    quiet: bool = True,
-) -> list[ItemScores]:
-    """Score all choices of all items in one go."""
-    flat = scorer.score([request for requests in encoded for request in requests], description=description, quiet=quiet)
-    sums = iter(float(values.sum()) for values in flat)
+def score_items(items: Sequence[Item], scores: Iterable[Scores]) -> list[ItemScores]:
+    """The scores of the choices of each item, from those of the tokens of all requests in the order of the items."""
+    sums = (float(values.sum()) for values in scores)
     found = []
-    for item, requests in zip(items, encoded, strict=True):
-        values = np.array([next(sums) for _ in requests])
-        total = values[: len(item.choices)]
-        lengths = np.array([len(choice + item.closing) for choice in item.choices])
-        found.append(
-            ItemScores(total, total / lengths, None if item.neutral is None else total - values[len(item.choices) :])
-        )
+    for item in items:
+        kinds = len(item.choices)
+        total = np.array(list(islice(sums, kinds)))
+        pmi = None if item.neutral is None else total - np.array(list(islice(sums, kinds)))
+        found.append(ItemScores(total, total / [len(choice + item.closing) for choice in item.choices], pmi))
     return found
 
 
 def predict(scores: Sequence[ItemScores], metric: str) -> list[int]:
-    """The number of the choice with the greatest score; the first of equal ones."""
-    return [int(np.argmax(score.of(metric))) for score in scores]
+    """The number of the choice with the greatest score (the sum, where the metric is no accuracy); the first of equals."""
+    found = [getattr(score, NORMALISATIONS.get(metric, "sum")) for score in scores]
+    assert all(values is not None for values in found), f"{metric} needs a neutral context"
+    return [int(np.argmax(values)) for values in found]
 
 
 def measure(
@@ -119,10 +104,9 @@ def measure(
         if metric in _CONFUSION:
             kinds = max(len(item.choices) for item in items)
             confusion = np.bincount(gold * kinds + predicted, minlength=kinds * kinds).reshape(kinds, kinds)
-            interval = bootstrap_confusion(confusion, _CONFUSION[metric], bootstrap, seed)
+            found[metric] = bootstrap_confusion(confusion, _CONFUSION[metric], bootstrap, seed)
         else:
-            interval = bootstrap_mean(gold == predicted, bootstrap, seed)
-        found[metric] = interval.record()
+            found[metric] = bootstrap_mean(gold == predicted, bootstrap, seed)
     return found
 
 
@@ -130,16 +114,12 @@ def trivial_baselines(items: Sequence[Item], metrics: Sequence[str]) -> dict[str
     """What guessing gets, and what always answering with the most frequent place or class gets, in each metric."""
     kinds = max(len(item.choices) for item in items)
     counts = np.array([Counter(item.gold for item in items)[kind] for kind in range(kinds)], np.float64)
-    chance = float(np.mean([1 / len(item.choices) for item in items]))
     most = np.zeros((kinds, kinds))
     most[:, int(counts.argmax())] = counts  # [gold, predicted]
     even = np.tile(counts[:, None] / kinds, (1, kinds))
-    found: dict[str, dict[str, dict[str, float]]] = {"random": {}, "majority": {}}
-    for metric in metrics:
-        if metric in _CONFUSION:
-            found["random"][metric] = {"value": float(_CONFUSION[metric](even))}
-            found["majority"][metric] = {"value": float(_CONFUSION[metric](most))}
-        else:
-            found["random"][metric] = {"value": chance}
-            found["majority"][metric] = {"value": float(counts.max() / counts.sum())}
+    chance = float(np.mean([1 / len(item.choices) for item in items]))
+    found: dict[str, dict[str, dict[str, float]]] = {}
+    for name, table, accuracy in (("random", even, chance), ("majority", most, float(counts.max() / counts.sum()))):
+        values = {metric: float(_CONFUSION[metric](table)) if metric in _CONFUSION else accuracy for metric in metrics}
+        found[name] = {metric: {"value": value} for metric, value in values.items()}
     return found

@@ -9,15 +9,14 @@ occurrences, the lower ones the different tokens to the left. Padding precedes e
 documents.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
-from eval.scoring import Ids, Request
+from eval.scoring import Ids, Numbers, Request, Scores
 
-Numbers = NDArray[np.int64]
 Counts = NDArray[np.int32]
 _CHUNK = 1 << 18  # positions scored at once
 
@@ -40,82 +39,55 @@ class KneserNey:
         self.order = order
         self.vocab_size = vocab_size
         self._base = vocab_size + 1  # the last id is the padding before a document
-        stream, predicted = self._pad(documents)
-        self._orders = self._count(stream, predicted)
+        self._orders = self._count(*self._stream((document[:1], document[1:]) for document in documents))
 
-    def log_probabilities(self, ids: Ids) -> NDArray[np.float64]:
-        """Natural log-probabilities of ids[1:] of one document; float64 [len(ids) - 1]."""
-        return self.score([(ids[:1], ids[1:])])[0]
+    def score(self, requests: Iterable[Request]) -> list[Scores]:
+        """Natural log-probabilities, float64 [len(continuation)], in the order of the requests."""
+        requests = list(requests)
+        stream, predicted = self._stream(requests)
+        left = self.order - 1
+        scores = [
+            self._log_probabilities(stream[max(0, begin - left) : begin + _CHUNK])[min(begin, left) :]
+            for begin in range(0, len(stream), _CHUNK)
+        ]
+        ends = np.cumsum([len(continuation) for _, continuation in requests])
+        return np.split(np.concatenate(scores)[predicted], ends[:-1]) if scores else []
 
-    def score(
-        self,
-        requests: Sequence[Request],
-        *,
-        description: str = "",
-        quiet: bool = True,
-    ) -> list[NDArray[np.float64]]:
-        """Log-probabilities of each token of the continuations, in the form of ``eval.scoring.Scorer``."""
+    def _stream(self, requests: Iterable[Request]) -> tuple[Numbers, NDArray[np.bool_]]:
+        """The requests one after another, and which positions are predicted: those of the continuations.
+
+        Of each context the last ``order - 1`` tokens stand before them, with padding where it is shorter.
+        """
         left = self.order - 1
         padding = np.full(left, self.vocab_size, np.int64)
-        pieces: list[Numbers] = []
-        masks: list[NDArray[np.bool_]] = []
+        pieces = [np.empty(0, np.int64)]
+        masks = [np.empty(0, np.bool_)]
         for context, continuation in requests:
-            tail = np.asarray(context[max(0, len(context) - left) :] if left else [], np.int64)
-            pieces += [padding[: left - len(tail)], tail, np.asarray(continuation, np.int64)]
+            tail = np.asarray(context[max(0, len(context) - left) :], np.int64)
+            pieces += [padding[len(tail) :], tail, np.asarray(continuation, np.int64)]
             masks.append(np.arange(left + len(continuation)) >= left)
-        if not pieces:
-            return []
-        stream, mask = np.concatenate(pieces), np.concatenate(masks)
-        scores = np.concatenate(
-            [
-                self._log_probabilities(stream[max(0, begin - left) : begin + _CHUNK])[min(begin, left) :]
-                for begin in range(0, len(stream), _CHUNK)
-            ]
-        )[mask]
-        ends = np.cumsum([len(continuation) for _, continuation in requests])
-        return np.split(scores, ends[:-1])
-
-    def _pad(self, documents: Iterable[Ids]) -> tuple[Numbers, NDArray[np.bool_]]:
-        """All documents in one stream, ``order - 1`` paddings before each, and which positions are predicted."""
-        left = np.full(self.order - 1, self.vocab_size, np.int64)
-        pieces: list[Numbers] = []
-        masks: list[NDArray[np.bool_]] = []
-        for document in documents:
-            pieces += [left, np.asarray(document, np.int64)]
-            masks.append(np.arange(len(left) + len(document)) > len(left))
-        if not pieces:
-            return np.empty(0, np.int64), np.empty(0, np.bool_)
         return np.concatenate(pieces), np.concatenate(masks)
 
     def _count(self, stream: Numbers, predicted: NDArray[np.bool_]) -> list[_Order]:
         """Number the n-grams of each length, shortest first: each is the pair (number of its context, last token)."""
-        numbers = np.zeros(
-            len(stream), np.int64
-        )  # number of the (n-1)-gram that ends at each position; one empty 0-gram
-        shorter, kinds = numbers, 1
+        numbers, kinds = np.zeros(len(stream), np.int64), 1  # of the (n-1)-gram that ends at each position; one 0-gram
         keys_of: list[Numbers] = []
         contexts: list[int] = []
         counts: list[Counts] = []
-        for length in range(1, self.order + 1):
-            keys, first, inverse = np.unique(
-                _before(numbers) * self._base + stream, return_index=True, return_inverse=True
-            )
+        for _ in range(self.order):
+            wanted = _before(numbers) * self._base + stream
+            keys, first, inverse = np.unique(wanted, return_index=True, return_inverse=True)
             occurrences = np.bincount(inverse, weights=predicted, minlength=len(keys)).astype(np.int32)
-            if length > 1:
+            if keys_of:
                 # the n-gram without its first token, once for each kind of n-gram: tokens to its left
-                ends = first[occurrences > 0]
-                counts.append(np.bincount(shorter[ends], minlength=kinds).astype(np.int32))
+                counts.append(np.bincount(numbers[first[occurrences > 0]], minlength=kinds).astype(np.int32))
             keys_of.append(keys)
             contexts.append(kinds)
-            numbers = shorter = inverse.astype(np.int32 if len(keys) < 1 << 31 else np.int64)
-            kinds = len(keys)
+            numbers, kinds = inverse.astype(np.int32 if len(keys) < 1 << 31 else np.int64), len(keys)
         counts.append(occurrences)
-        return [
-            _order(keys, count, context, self._base)
-            for keys, count, context in zip(keys_of, counts, contexts, strict=True)
-        ]
+        return [_order(*each, self._base) for each in zip(keys_of, counts, contexts, strict=True)]
 
-    def _log_probabilities(self, stream: Numbers) -> NDArray[np.float64]:
+    def _log_probabilities(self, stream: Numbers) -> Scores:
         """Log-probability of each position of a padded stream given those before it; meaningless on padding."""
         probability = np.full(len(stream), 1 / self.vocab_size)
         numbers = np.zeros(len(stream), np.int64)  # number of the (n-1)-gram that ends at each position, -1 for unseen
@@ -123,7 +95,9 @@ class KneserNey:
             if len(level.keys) == 0:
                 break  # counted from nothing: uniform
             context = _before(numbers)
-            place, there = _find(level.keys, context * self._base + stream)
+            wanted = context * self._base + stream
+            place = np.minimum(np.searchsorted(level.keys, wanted), len(level.keys) - 1)
+            there = level.keys[place] == wanted
             known = context >= 0
             known[known] = level.totals[context[known]] > 0  # nothing follows the end of a document
             at = context[known]
@@ -146,12 +120,4 @@ def _order(keys: Numbers, counts: Counts, contexts: int, base: int) -> _Order:
 
 def _before(numbers: Numbers) -> Numbers:
     """The number at the position before; what stands at the front is padding and does not matter."""
-    if len(numbers) == 0:
-        return numbers
     return np.concatenate([numbers[:1] * 0, numbers[:-1]], dtype=np.int64)
-
-
-def _find(keys: Numbers, wanted: Numbers) -> tuple[Numbers, NDArray[np.bool_]]:
-    """Places in sorted keys (one at least), and whether the wanted key is there (else the place is any valid one)."""
-    place = np.minimum(np.searchsorted(keys, wanted), len(keys) - 1)
-    return place, keys[place] == wanted

@@ -8,7 +8,7 @@ were read, about 3 stayed acceptable: the ceiling is near 97 %.
 """
 
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from itertools import combinations
 from typing import Any, NamedTuple
 
@@ -76,22 +76,26 @@ def draw_swaps(
             if particle in waiting:
                 waiting[particle].append((int(number), at))
     used: set[int] = set()
+
+    def left(particle: str) -> bool:
+        """Whether a sentence with the particle is left; those in use are dropped."""
+        while waiting[particle] and waiting[particle][-1][0] in used:
+            waiting[particle].pop()
+        return bool(waiting[particle])
+
     swaps: list[tuple[int, int, str, str]] = []
     frequent_last = sorted(PARTICLES, key=lambda particle: (len(waiting[particle]), particle))
     for rare in frequent_last:
         partners = [pair[1 - pair.index(rare)] for pair in PAIRS if rare in pair]
-        while waiting[rare] and len(swaps) + 2 <= most:
-            one = _next(waiting[rare], used)
-            if one is None:
-                break
+        while left(rare) and len(swaps) + 2 <= most:
+            one = waiting[rare].pop()
             used.add(one[0])
-            open_partners = [partner for partner in partners if _peek(waiting[partner], used)]
+            open_partners = [partner for partner in partners if left(partner)]
             if not open_partners:
                 used.discard(one[0])
                 break
             partner = open_partners[int(generator.integers(len(open_partners)))]
-            other = _next(waiting[partner], used)
-            assert other is not None, "a partner with nothing left was offered"
+            other = waiting[partner].pop()
             used.add(other[0])
             swaps += [(*one, rare, partner), (*other, partner, rare)]
     return swaps
@@ -135,38 +139,21 @@ def keep_usual(sentences: Sequence["_Sentence"]) -> list["_Sentence"]:
 
 
 def _sentences(texts: Sequence[str], generator: np.random.Generator) -> list[_Sentence]:
+    """Different sentences of fit length with their particles, documents in drawn order."""
     import fugashi  # type: ignore[import-untyped,unused-ignore]
 
     tagger = fugashi.Tagger()
     found: list[_Sentence] = []
     seen: set[str] = set()
-    for number, start, sentence in _candidates(texts, generator):
-        if sentence in seen:
-            continue
-        seen.add(sentence)
-        particles = case_particles(sentence, tagger)
-        if particles:
-            found.append(_Sentence(f"{number}:{start}", sentence, particles))
-        if len(seen) >= _SENTENCES:
-            break
-    return found
-
-
-def _candidates(texts: Sequence[str], generator: np.random.Generator) -> Iterator[tuple[int, int, str]]:
-    """Document, place and text of each sentence of fit length, documents in drawn order."""
     for number in generator.permutation(len(texts)):
         text = texts[int(number)]
         for start, end in sentence_spans(text):
-            if _SHORTEST <= end - start <= _LONGEST:
-                yield int(number), start, text[start:end]
-
-
-def _peek(waiting: list[tuple[int, int]], used: set[int]) -> bool:
-    """Whether a sentence is left; those in use are dropped."""
-    while waiting and waiting[-1][0] in used:
-        waiting.pop()
-    return bool(waiting)
-
-
-def _next(waiting: list[tuple[int, int]], used: set[int]) -> tuple[int, int] | None:
-    return waiting.pop() if _peek(waiting, used) else None
+            sentence = text[start:end]
+            if sentence in seen or not _SHORTEST <= len(sentence) <= _LONGEST:
+                continue
+            seen.add(sentence)
+            if particles := case_particles(sentence, tagger):
+                found.append(_Sentence(f"{number}:{start}", sentence, particles))
+            if len(seen) >= _SENTENCES:
+                return found
+    return found

@@ -1,7 +1,8 @@
-"""Log-probabilities of continuations: one protocol for the model and for the n-gram baseline."""
+"""Log-probabilities of continuations under a model; ``eval.ngram`` scores the same requests as a baseline."""
 
 from collections.abc import Iterable, Sequence
-from typing import Any, NamedTuple, Protocol
+from itertools import pairwise, takewhile
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -9,29 +10,22 @@ from numpy.typing import NDArray
 from stage.progress import progress
 
 Ids = Sequence[int] | NDArray[np.int64]
+Numbers = NDArray[np.int64]
+Scores = NDArray[np.float64]
 Request = tuple[Ids, Ids]
 """Ids of a context, which begins with ``<s>``, and of the continuation whose tokens are scored."""
 
 _ROWS = 1024  # positions whose logits, in float32, are held at once
 
 
-class Scorer(Protocol):
-    """Anything that gives each token of a continuation its log-probability."""
-
-    def score(
-        self, requests: Sequence[Request], *, description: str = "", quiet: bool = True
-    ) -> list[NDArray[np.float64]]:
-        """Natural log-probabilities, float64 [len(continuation)], in the order of the requests."""
-
-
 class Window(NamedTuple):
     """A piece of a sequence that fits the model: up to context length + 1 ids, the last ``scored`` are targets."""
 
-    ids: Ids
+    ids: Numbers
     scored: int
 
 
-def windows(ids: Ids, scored: int, context_length: int) -> list[Window]:
+def windows(ids: Numbers, scored: int, context_length: int) -> list[Window]:
     """Windows that together score the last ``scored`` ids once each, in order; ``scored`` < len(ids).
 
     A sequence of up to ``context_length`` + 1 ids is one window. In a longer one each window moves on by half the
@@ -40,26 +34,21 @@ def windows(ids: Ids, scored: int, context_length: int) -> list[Window]:
     """
     total, start = len(ids), len(ids) - scored
     stride = max(1, context_length // 2)
-    end = min(total, max(start + stride, context_length + 1))
-    found = [Window(ids[max(0, end - context_length - 1) : end], end - start)]
-    while end < total:
-        step = min(stride, total - end)
-        end += step
-        found.append(Window(ids[max(0, end - context_length - 1) : end], step))
-    return found
+    ends = [*range(max(start + stride, context_length + 1), total, stride), total]
+    return [Window(ids[max(0, end - context_length - 1) : end], end - begin) for begin, end in pairwise([start, *ends])]
 
 
-def fit(request: Request, context_length: int) -> tuple[list[int], int]:
+def fit(request: Request, context_length: int) -> tuple[Numbers, int]:
     """The ids of a request and how many of them are scored, with the context cut from the left where it is too long.
 
     ``<s>`` stays in front. A continuation that is longer than the model's context keeps ``<s>`` alone before it and is
     scored in windows.
     """
-    context, continuation = list(request[0]), list(request[1])
+    context, continuation = (np.asarray(ids, np.int64) for ids in request)
     room = max(0, context_length - len(continuation))  # after <s>; the last token of the continuation is no input
     if len(context) - 1 > room:
-        context = context[:1] + context[len(context) - room :]
-    return context + continuation, len(continuation)
+        context = np.concatenate([context[:1], context[len(context) - room :]])
+    return np.concatenate([context, continuation]), len(continuation)
 
 
 def is_cut(request: Request, context_length: int) -> bool:
@@ -70,39 +59,32 @@ def is_cut(request: Request, context_length: int) -> bool:
 class ModelScorer:
     """Scores with a model: windows sorted by length, in padded batches of at most ``batch_tokens``."""
 
-    def __init__(self, model: Any, batch_tokens: int = 4096) -> None:
+    def __init__(self, model: Any, batch_tokens: int = 4096, quiet: bool = True) -> None:
         self.model = model
         self.batch_tokens = batch_tokens
+        self.quiet = quiet
         self.context_length = int(model.config.context_length)
 
-    def score(
-        self, requests: Sequence[Request], *, description: str = "", quiet: bool = True
-    ) -> list[NDArray[np.float64]]:
-        """As ``Scorer``; contexts that are too long are cut as ``fit`` does."""
-        return self.score_sequences(
-            [fit(request, self.context_length) for request in requests], description=description, quiet=quiet
-        )
+    def score(self, requests: Iterable[Request], description: str = "") -> list[Scores]:
+        """Natural log-probabilities, float64 [len(continuation)], in the order of the requests.
 
-    def score_sequences(
-        self, sequences: Iterable[tuple[Ids, int]], *, description: str = "", quiet: bool = True
-    ) -> list[NDArray[np.float64]]:
-        """Log-probabilities of the last ids of sequences of any length, given as (ids, how many of them)."""
+        Contexts that are too long are cut as ``fit`` does.
+        """
         pieces: list[Window] = []
-        ends = []
-        for ids, scored in sequences:
-            pieces += windows(ids, scored, self.context_length)
+        ends = [0]
+        for request in requests:
+            pieces += windows(*fit(request, self.context_length), self.context_length)
             ends.append(len(pieces))
-        scores: list[NDArray[np.float64]] = [np.empty(0)] * len(pieces)
+        scores = [np.empty(0)] * len(pieces)
         total = sum(piece.scored for piece in pieces)
-        with progress(total=total, description=description, unit="token", quiet=quiet, unit_scale=True) as bar:
+        with progress(total=total, description=description, unit="token", quiet=self.quiet, unit_scale=True) as bar:
             for batch in _batches(pieces, self.batch_tokens):
                 for number, values in zip(batch, self._forward([pieces[number] for number in batch]), strict=True):
                     scores[number] = values
                 bar.update(sum(pieces[number].scored for number in batch))
-        begins = [0, *ends[:-1]]
-        return [np.concatenate(scores[begin:end]) for begin, end in zip(begins, ends, strict=True)]
+        return [np.concatenate(scores[begin:end]) for begin, end in pairwise(ends)]
 
-    def _forward(self, batch: list[Window]) -> list[NDArray[np.float64]]:
+    def _forward(self, batch: list[Window]) -> list[Scores]:
         import torch
 
         longest = max(len(window.ids) for window in batch) - 1
@@ -113,7 +95,7 @@ class ModelScorer:
             last = len(ids) - 1
             inputs[row, :last] = ids[:-1]
             mask[row, last - scored : last] = True
-            targets.append(np.asarray(ids[len(ids) - scored :], np.int64))
+            targets.append(ids[len(ids) - scored :])
         with torch.inference_mode():
             device = self.model.device
             hidden = self.model.hidden(torch.from_numpy(inputs).to(device))  # [B, T, C]
@@ -126,11 +108,6 @@ class ModelScorer:
         return np.split(np.concatenate(values), np.cumsum([window.scored for window in batch])[:-1])
 
 
-def score_continuations(model: Any, requests: Sequence[Request], batch_tokens: int = 4096) -> list[NDArray[np.float64]]:
-    """Log-probabilities of each continuation token under a model, float64, in the order of the requests."""
-    return ModelScorer(model, batch_tokens).score(requests)
-
-
 def encode_choices(tokenizer: Any, context: str, choices: Sequence[str]) -> list[Request]:
     """Tokenise each context + choice as one text, as in training, and split all of them at the same token.
 
@@ -140,18 +117,9 @@ def encode_choices(tokenizer: Any, context: str, choices: Sequence[str]) -> list
     """
     alone = tokenizer.encode(context)
     joint = tokenizer.encode_batch([context + choice for choice in choices])
-    shared = len(alone)
-    for ids in joint:
-        # a choice always adds text, so its encoding is longer than what it shares with the context's
-        shared = min(shared, _common_prefix(alone, ids))
+    # a choice always adds text, so its encoding is longer than what it shares with the context's
+    shared = sum(1 for _ in takewhile(lambda ids: len(set(ids)) == 1, zip(alone, *joint, strict=False)))
     return [([tokenizer.bos_id, *ids[:shared]], ids[shared:]) for ids in joint]
-
-
-def _common_prefix(a: Sequence[int], b: Sequence[int]) -> int:
-    for place, (left, right) in enumerate(zip(a, b, strict=False)):
-        if left != right:
-            return place
-    return min(len(a), len(b))
 
 
 def _batches(pieces: Sequence[Window], batch_tokens: int) -> Iterable[list[int]]:

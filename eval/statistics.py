@@ -2,7 +2,6 @@
 
 import math
 from collections.abc import Callable
-from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -10,24 +9,13 @@ from numpy.typing import ArrayLike, NDArray
 _CELLS = 1 << 22  # indices drawn at once: 32 MB
 
 
-class Interval(NamedTuple):
-    """A value with its 95 % interval; without one (NaN) where fewer than two items stand behind it."""
-
-    value: float
-    low: float = math.nan
-    high: float = math.nan
-
-    def record(self) -> dict[str, float]:
-        """For JSON: the bounds are left out where there are none."""
-        if math.isnan(self.low):
-            return {"value": self.value}
-        return {"value": self.value, "low": self.low, "high": self.high}
+Interval = dict[str, float]
+"""``value`` with ``low`` and ``high``, as for JSON; without bounds where fewer than two items stand behind it."""
 
 
 def bootstrap_mean(values: ArrayLike, resamples: int, seed: int) -> Interval:
     """The mean of values [N] with its interval over resampled items."""
-    ones = np.ones(np.shape(values))
-    return bootstrap_ratio(values, ones, resamples, seed)
+    return bootstrap_ratio(values, np.ones(np.shape(values)), resamples, seed)
 
 
 def bootstrap_ratio(numerators: ArrayLike, denominators: ArrayLike, resamples: int, seed: int) -> Interval:
@@ -36,7 +24,7 @@ def bootstrap_ratio(numerators: ArrayLike, denominators: ArrayLike, resamples: i
     count = len(upper)
     value = float(upper.sum() / lower.sum())
     if count < 2:
-        return Interval(value)
+        return {"value": value}
     generator = np.random.default_rng(seed)
     rows = max(1, _CELLS // count)
     ratios = np.empty(resamples)
@@ -48,10 +36,7 @@ def bootstrap_ratio(numerators: ArrayLike, denominators: ArrayLike, resamples: i
 
 
 def bootstrap_confusion(
-    confusion: ArrayLike,
-    statistic: Callable[[NDArray[np.float64]], NDArray[np.float64]],
-    resamples: int,
-    seed: int,
+    confusion: ArrayLike, statistic: Callable[[NDArray[np.float64]], NDArray[np.float64]], resamples: int, seed: int
 ) -> Interval:
     """A statistic of a confusion matrix [gold, predicted] of counts; ``statistic`` maps [..., K, K] to [...].
 
@@ -61,7 +46,7 @@ def bootstrap_confusion(
     count = int(matrix.sum())
     value = float(statistic(matrix[None].astype(np.float64))[0])
     if count < 2:
-        return Interval(value)
+        return {"value": value}
     cells = matrix.ravel() / count
     drawn = np.random.default_rng(seed).multinomial(count, cells, size=resamples)
     return _interval(value, statistic(drawn.reshape(resamples, *matrix.shape).astype(np.float64)))
@@ -92,4 +77,4 @@ def mcnemar(only_a: int, only_b: int) -> float:
 
 def _interval(value: float, resampled: NDArray[np.float64]) -> Interval:
     low, high = np.quantile(resampled, (0.025, 0.975))
-    return Interval(value, float(low), float(high))
+    return {"value": value, "low": float(low), "high": float(high)}

@@ -4,13 +4,15 @@ import json
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
-from functools import cached_property
+from itertools import zip_longest
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import yaml
 
+from corpora.normalization import normalize_prompt
+from corpora.reading import parse_record
 from eval.config import TASK_FOLDER, check_task_name
 from eval.multiple_choice import ChoiceTask, Item
 from stage.errors import InputError, UsageError
@@ -36,16 +38,6 @@ class Task:
     classes: Mapping[str, str] | None = None
     """For classification: each label with the word for it, which is what is scored."""
     leaks: tuple[str, ...] = ()
-
-    @cached_property
-    def wanted(self) -> tuple[str, ...]:
-        """The fields that every line must have."""
-        return (
-            self.fields["id"],
-            *self.fields["question"],
-            *self.fields.get("choices", ()),
-            self.fields["label"],
-        )
 
     def find(self, data: Path | None, split: str) -> Path:
         """The file of a split below ``data``, of the highest version.
@@ -89,38 +81,30 @@ class Task:
         number = 0
         with reading(str(file)) as stream:
             for number, line in enumerate(stream, 1):
-                if line.strip():
-                    rows.append(self._check(line, f"{file}: line {number}"))
+                place = f"{file}: line {number}"
+                if (row := parse_record(line, place)) is not None:
+                    self._check(row, place)
+                    rows.append(row)
         if not rows:
             raise InputError(f"{file}: holds no items ({number} lines)")
         return rows
 
-    def _check(self, line: bytes, place: str) -> dict[str, Any]:
-        try:
-            row = json.loads(line.decode("utf-8-sig"))
-        except UnicodeDecodeError as error:
-            raise InputError(f"{place}: is not UTF-8 (byte {error.start} of the line)") from None
-        except json.JSONDecodeError as error:
-            raise InputError(f"{place}: is not JSON ({error.msg} at character {error.pos + 1})") from None
-        if not isinstance(row, dict):
-            raise InputError(f"{place}: is not a JSON object")
-        for field in self.wanted:
+    def _check(self, row: dict[str, Any], place: str) -> None:
+        texts = [*self.fields["question"], *self.fields.get("choices", ())]
+        for field in (self.fields["id"], *texts, self.fields["label"]):
             if field not in row:
-                raise InputError(
-                    f"{place}: has no field {field!r}; its fields are {', '.join(map(str, row)) or 'none'}"
-                )
-        for field in (*self.fields["question"], *self.fields.get("choices", ())):
+                raise InputError(f"{place}: has no field {field!r}; its fields are {', '.join(row) or 'none'}")
+        for field in texts:
             if not isinstance(row[field], str) or not row[field].strip():
                 raise InputError(f"{place}: field {field!r} must be a text that is not empty")
         label = row[self.fields["label"]]
-        labels: list[Any] = list(self.classes) if self.classes is not None else list(range(len(self.fields["choices"])))
+        labels = list(self.classes or range(len(self.fields["choices"])))
         # True == 1 and 1.0 == 1: compare the types too
         if not any(type(label) is type(known) and label == known for known in labels):
             raise InputError(
                 f"{place}: field {self.fields['label']!r} is {json.dumps(label, ensure_ascii=False)}, "
                 f"but must be one of {', '.join(map(str, labels))}"
             )
-        return row
 
     def choices(self, row: Mapping[str, Any]) -> tuple[str, ...]:
         """The texts that are scored."""
@@ -135,11 +119,9 @@ class Task:
 
     def render(self, row: Mapping[str, Any], shots: list[dict[str, Any]]) -> str:
         """The context of a question, after solved examples."""
-        solved = [self._question(shot) + self.choices(shot)[self.gold(shot)] + self.prompt["closing"] for shot in shots]
-        return self.prompt["separator"].join([*solved, self._question(row)])
-
-    def _question(self, row: Mapping[str, Any]) -> str:
-        return fill(self.prompt["item"], row)
+        item, closing = self.prompt["item"], self.prompt["closing"]
+        solved = [fill(item, shot) + self.choices(shot)[self.gold(shot)] + closing for shot in shots]
+        return self.prompt["separator"].join([*solved, fill(item, row)])
 
     def question_key(self, row: Mapping[str, Any]) -> tuple[str, ...]:
         """What makes two questions the same."""
@@ -147,23 +129,16 @@ class Task:
 
     def shot_pool(self, rows: list[dict[str, Any]], shots: int, seed: int) -> list[dict[str, Any]]:
         """Twice as many examples as needed, different questions, drawn by seed; classes take turns."""
-        order = np.random.default_rng(seed).permutation(len(rows))
         queues: dict[int, list[dict[str, Any]]] = {}
         seen: set[tuple[str, ...]] = set()
-        for number in order:
+        for number in np.random.default_rng(seed).permutation(len(rows)):
             row = rows[int(number)]
             key = self.question_key(row)
             if key not in seen:
                 seen.add(key)
                 queues.setdefault(self.gold(row) if self.classes is not None else 0, []).append(row)
-        pool: list[dict[str, Any]] = []
-        turn = 0
-        while len(pool) < 2 * shots and any(queues.values()):
-            queue = queues[sorted(queues)[turn % len(queues)]]
-            if queue:
-                pool.append(queue.pop())
-            turn += 1
-        return pool
+        turns = zip_longest(*(reversed(queues[kind]) for kind in sorted(queues)))
+        return [row for turn in turns for row in turn if row is not None][: 2 * shots]
 
 
 def fill(template: str, row: Mapping[str, Any]) -> str:
@@ -194,8 +169,6 @@ def build_items(
 
     Raises InputError for files that are not as declared, UsageError for too few examples.
     """
-    from corpora.normalization import normalize_prompt
-
     rows = task.read(valid)
     chosen = rows[:limit] if limit else rows
     pool = task.shot_pool(task.read(train), shots, seed) if train is not None and shots else []

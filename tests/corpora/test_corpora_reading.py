@@ -90,11 +90,12 @@ def test_what_is_no_text_is_named(tmp_path: Path, content: bytes, message: str, 
         texts(path, documents=documents)
 
 
-def test_euc_is_not_taken_for_shift_jis(tmp_path: Path) -> None:
+@pytest.mark.parametrize("documents", ["file", "line", "blank"])
+def test_euc_is_not_taken_for_shift_jis(tmp_path: Path, documents: str) -> None:
     path = tmp_path / "a.txt"
-    path.write_bytes("これはひらがなのながいぶんです。".encode("euc_jp"))
-    with pytest.raises(InputError, match=r"EUC-JP|neither UTF-8"):
-        texts(path)
+    path.write_bytes("あいうえおかきくけこ。\nさしすせそ。\n".encode("euc_jp"))
+    with pytest.raises(InputError, match=r"looks like EUC-JP"):
+        texts(path, documents=documents)
 
 
 @pytest.mark.parametrize(
@@ -109,6 +110,7 @@ def test_euc_is_not_taken_for_shift_jis(tmp_path: Path) -> None:
         ("3\n", "line 1: holds int, not an object"),
         ('[{"text": "猫"}, {"text": "犬"', "broken JSON"),
         ('[{"text": "猫"}, 3]', "record 2: holds int"),
+        ('{"text": "猫", "n": ' + "1" * 5000 + "}", "line 1: JSON with a number that is too long"),
     ],
 )
 def test_broken_records_are_named_with_their_line(tmp_path: Path, content: str, message: str) -> None:
@@ -162,6 +164,14 @@ def test_broken_parquet_is_named_with_its_row_group(tmp_path: Path) -> None:
         texts(path)
     path.write_bytes(content[:200])
     with pytest.raises(InputError, match="not a whole Parquet file"):
+        texts(path)
+
+
+def test_parquet_whose_text_is_no_utf8_is_named_with_its_row_group(tmp_path: Path) -> None:
+    path = tmp_path / "a.parquet"
+    column = pyarrow.array(["猫".encode("cp932")]).view(pyarrow.string())
+    pyarrow.parquet.write_table(pyarrow.table({"text": column}), path)
+    with pytest.raises(InputError, match=r"a\.parquet: row group 0 is broken"):
         texts(path)
 
 

@@ -168,13 +168,7 @@ def jglue(tmp_path):
         ("電車が駅に止まる", "駅に人が多い", "neutral"),
     ]
     rows = [
-        {
-            "sentence_pair_id": str(number),
-            "yjcaptions_id": "0",
-            "sentence1": a,
-            "sentence2": b,
-            "label": label,
-        }
+        {"sentence_pair_id": str(number), "yjcaptions_id": "0", "sentence1": a, "sentence2": b, "label": label}
         for number, (a, b, label) in enumerate(pairs)
     ]
     write_json_lines(root / "jglue" / "jnli-v1.3" / "valid-v1.3.json", rows)

@@ -88,12 +88,7 @@ def test_batches_do_not_change_the_figures(results, tiny_run, tmp_path):
 def test_tasks_with_data(tiny_run, jglue, tmp_path):
     out = tmp_path / "out"
     manifest = evaluate(
-        tiny_run / "model",
-        out,
-        config(tasks=["jcommonsenseqa", "jnli"]),
-        data=jglue,
-        device="cpu",
-        quiet=True,
+        tiny_run / "model", out, config(tasks=["jcommonsenseqa", "jnli"]), data=jglue, device="cpu", quiet=True
     )
     assert [entry.role for entry in manifest.inputs] == ["model", "shards", "data", "data"]
     found = read(out)["tasks"]
@@ -103,13 +98,7 @@ def test_tasks_with_data(tiny_run, jglue, tmp_path):
 
 
 def test_long_prompts_are_cut_and_counted(tiny_run, jglue, tmp_path):
-    evaluate(
-        tiny_run / "model",
-        tmp_path / "out",
-        config(tasks=["jcommonsenseqa"], shots=3),
-        data=jglue,
-        quiet=True,
-    )
+    evaluate(tiny_run / "model", tmp_path / "out", config(tasks=["jcommonsenseqa"], shots=3), data=jglue, quiet=True)
     notes = read(tmp_path / "out")["tasks"]["jcommonsenseqa"]["notes"]
     assert any("4 items were longer than the context of 64 tokens" in note for note in notes)
 

@@ -69,13 +69,18 @@ class BruteForce:
         return share + discount * len(after) / total * lower
 
 
+def log_probabilities(model, ids):
+    """Of a document after its first token."""
+    return model.score([(ids[:1], ids[1:])])[0]
+
+
 @pytest.mark.parametrize("order", [1, 2, 3, 5])
 def test_probabilities_equal_a_brute_force_model(order):
     documents = toy_documents()
     model, reference = KneserNey(documents, VOCABULARY, order), BruteForce(documents, order)
     for ids in [documents[0], documents[7], [1, 3, 3, 4, 11, 0, 5, 2], [1, 2]]:
         expected = [math.log(reference.probability(ids[at], ids[:at])) for at in range(1, len(ids))]
-        assert model.log_probabilities(ids) == pytest.approx(expected, abs=1e-12)
+        assert log_probabilities(model, ids) == pytest.approx(expected, abs=1e-12)
 
 
 @pytest.mark.parametrize("order", [1, 2, 5])
@@ -89,13 +94,13 @@ def test_probabilities_sum_to_one_after_seen_and_unseen_contexts(order, context)
 def test_contexts_do_not_cross_documents():
     apart = KneserNey([[1, 5, 2], [1, 6, 2]] * 3, VOCABULARY)
     swapped = KneserNey([[1, 6, 2], [1, 5, 2]] * 3, VOCABULARY)
-    assert apart.log_probabilities([1, 6, 2]) == pytest.approx(swapped.log_probabilities([1, 6, 2]))
+    assert log_probabilities(apart, [1, 6, 2]) == pytest.approx(log_probabilities(swapped, [1, 6, 2]))
 
 
 def test_seen_text_is_more_probable_than_unseen_text():
     model = KneserNey(toy_documents(), VOCABULARY)
     document = max(toy_documents(), key=len)
-    assert model.log_probabilities(document).sum() > model.log_probabilities([1, *document[:0:-1]]).sum()
+    assert log_probabilities(model, document).sum() > log_probabilities(model, [1, *document[:0:-1]]).sum()
 
 
 def test_many_requests_in_small_chunks_equal_single_ones(monkeypatch):
@@ -110,5 +115,5 @@ def test_many_requests_in_small_chunks_equal_single_ones(monkeypatch):
 
 def test_a_model_of_nothing_is_uniform():
     model = KneserNey([], VOCABULARY)
-    assert model.log_probabilities([1, 5, 2]).tolist() == pytest.approx([-math.log(VOCABULARY)] * 2)
+    assert log_probabilities(model, [1, 5, 2]).tolist() == pytest.approx([-math.log(VOCABULARY)] * 2)
     assert model.score([]) == []

@@ -3,7 +3,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from eval.scoring import ModelScorer, encode_choices, fit, is_cut, score_continuations, windows
+from eval.scoring import ModelScorer, encode_choices, fit, is_cut, windows
 
 
 @given(total=st.integers(2, 200), context=st.integers(1, 40), data=st.data())
@@ -29,7 +29,7 @@ def test_scores_equal_the_plain_way_for_any_batch_size(new_model):
         split = int(generator.integers(1, len(ids)))
         requests.append((ids[:split], ids[split:]))
     for batch_tokens in (1, 64, 4096):
-        scores = score_continuations(model, requests, batch_tokens)
+        scores = ModelScorer(model, batch_tokens).score(requests)
         for (context, continuation), values in zip(requests, scores, strict=True):
             assert values.dtype == np.float64
             expected = model.log_probability([*context, *continuation], len(continuation))
@@ -38,17 +38,17 @@ def test_scores_equal_the_plain_way_for_any_batch_size(new_model):
 
 def test_batches_stay_within_their_tokens(new_model):
     model = new_model()
-    score_continuations(model, [([1], list(range(20, 20 + length))) for length in range(1, 31)], batch_tokens=60)
+    ModelScorer(model, 60).score([([1], list(range(20, 20 + length))) for length in range(1, 31)])
     assert model.largest <= 60
 
 
 def test_a_context_that_is_too_long_is_cut_from_the_left_behind_its_beginning():
     request = ([1, *range(100, 150)], [7, 8])
     ids, scored = fit(request, context_length=10)
-    assert (ids, scored) == ([1, *range(142, 150), 7, 8], 2)
+    assert (ids.tolist(), scored) == ([1, *range(142, 150), 7, 8], 2)
     assert is_cut(request, 10)
     assert not is_cut(([1, *range(100, 108)], [7, 8]), 10)
-    assert fit(([1, *range(100, 108)], [7, 8]), 10)[0] == [1, *range(100, 108), 7, 8]
+    assert fit(([1, *range(100, 108)], [7, 8]), 10)[0].tolist() == [1, *range(100, 108), 7, 8]
 
 
 def test_a_continuation_longer_than_the_context_is_scored_whole(new_model):
@@ -76,8 +76,7 @@ def test_without_a_context_everything_after_the_beginning_is_scored(new_tokenize
 
 
 @given(
-    st.text("神は雪山空", max_size=6),
-    st.lists(st.text("神は雪山空", min_size=1, max_size=4), min_size=1, max_size=4),
+    st.text("神は雪山空", max_size=6), st.lists(st.text("神は雪山空", min_size=1, max_size=4), min_size=1, max_size=4)
 )
 def test_at_least_one_token_of_every_choice_is_scored_and_no_text_is_lost(new_tokenizer, context, choices):
     tokenizer = new_tokenizer(merges=["は雪", "雪山", "神は雪"])

@@ -107,9 +107,10 @@ def test_wrong_fields_name_file_line_and_field(jglue, change, message, write_lin
 @pytest.mark.parametrize(
     ("content", "message"),
     [
-        (b'{"label": 1\n', "line 1: is not JSON"),
-        ("質問".encode("shift_jis"), "line 1: is not UTF-8"),
-        (b"[1]\n", "line 1: is not a JSON object"),
+        (b'{"label": 1\n', "line 1: broken JSON"),
+        ("質問".encode("shift_jis"), "line 1: not UTF-8"),
+        (b"[1]\n", "line 1: holds list, not an object"),
+        (b'{"label": ' + b"1" * 5000 + b"}", "line 1: JSON with a number that is too long"),
         (b"\n\n", "holds no items"),
         (b"", "holds no items"),
     ],
@@ -128,8 +129,7 @@ def test_unknown_tasks_show_the_nearest_names():
 
 
 @pytest.mark.parametrize(
-    "wrong",
-    [{"shots": -1}, {"batch_tokens": 0}, {"bootstrap": 5}, {"split": "test"}, {"tasks": ["jnli", "jnli"]}],
+    "wrong", [{"shots": -1}, {"batch_tokens": 0}, {"bootstrap": 5}, {"split": "test"}, {"tasks": ["jnli", "jnli"]}]
 )
 def test_settings_that_cannot_be_are_usage_errors(wrong):
     with pytest.raises(UsageError, match=next(iter(wrong))):
@@ -166,14 +166,7 @@ def test_metrics_of_known_scores(jglue):
     task = load_task("jnli")
     items = build_items(task, task.find(jglue, "valid")).items
     rows = np.log(
-        [
-            [0.7, 0.2, 0.1],
-            [0.5, 0.3, 0.2],
-            [0.1, 0.2, 0.7],
-            [0.7, 0.2, 0.1],
-            [0.2, 0.2, 0.6],
-            [0.4, 0.35, 0.25],
-        ]
+        [[0.7, 0.2, 0.1], [0.5, 0.3, 0.2], [0.1, 0.2, 0.7], [0.7, 0.2, 0.1], [0.2, 0.2, 0.6], [0.4, 0.35, 0.25]]
     )
     scores = [ItemScores(row, row / 3, row - np.log([0.6, 0.2, 0.2])) for row in rows]
     found = measure(items, scores, task.metrics, bootstrap=200, seed=0)

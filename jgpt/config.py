@@ -60,12 +60,15 @@ class ModelConfig:
     def __post_init__(self) -> None:
         if self.architecture not in ("default", "gpt2"):
             raise UsageError(f"--model.architecture {self.architecture}: known are default and gpt2")
-        for name in ("depth", "context_length"):
-            if getattr(self, name) < 1:
-                raise UsageError(f"--model.{name} {getattr(self, name)} must be at least 1")
-        for name in ("width", "heads", "vocab_size"):
-            if getattr(self, name) < 0:
-                raise UsageError(f"--model.{name} {getattr(self, name)} must be 0 (derived) or more")
+        for name, least, most in (
+            ("depth", 1, 1000),
+            ("context_length", 1, 1 << 20),
+            ("width", 0, 1 << 16),
+            ("heads", 0, 1 << 10),
+            ("vocab_size", 0, 1 << 22),
+        ):
+            if not isinstance(getattr(self, name), int) or not least <= getattr(self, name) <= most:
+                raise UsageError(f"--model.{name} {getattr(self, name)} must be a whole number from {least} to {most}")
         if not 0 <= self.dropout < 1:
             raise UsageError(f"--model.dropout {self.dropout} lies outside 0 to 1")
         if not 0 < self.rope_theta < float("inf"):
@@ -217,7 +220,7 @@ class PretrainConfig:
     """Initial weights, order of the samples and dropout follow from it."""
 
     dtype: Literal["auto", "float32", "bfloat16"] = "auto"
-    """Precision of matrix products; weights and optimiser stay in float32. auto: bfloat16 where it is faster here."""
+    """Precision of matrix products; weights and optimiser stay in float32. auto: bfloat16 where the processor has it."""
 
     def __post_init__(self) -> None:
         _check_seed(self.seed)
@@ -257,8 +260,10 @@ class GenerateConfig:
             raise UsageError(f"--top_k {self.top_k} must be 0 (all) or more")
         if not 0 < self.top_p <= 1:
             raise UsageError(f"--top_p {self.top_p} must lie above 0 and at most at 1")
-        if not 0 < self.repetition_penalty < float("inf"):
-            raise UsageError(f"--repetition_penalty {self.repetition_penalty} must be above 0; 1 changes nothing")
+        if not 0.01 <= self.repetition_penalty <= 100:
+            raise UsageError(
+                f"--repetition_penalty {self.repetition_penalty} lies outside .01 to 100; 1 changes nothing"
+            )
         if any(not text for text in self.stop):
             raise UsageError("--stop: an empty string stops nothing")
         _check_seed(self.seed)

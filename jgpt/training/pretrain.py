@@ -77,6 +77,11 @@ def pretrain(
     # what cannot be done is seen before anything is written or replaced
     target = choose_device(device)
     loader = Loader(shard_set.split("train"), model_config.context_length, config.seed)
+    if train.batch_tokens > 2 * max(len(loader.stream), 65536):
+        raise UsageError(
+            f"--train.batch_tokens {train.batch_tokens}: a single step would read all {len(loader.stream)} training tokens "
+            "several times over; ask for fewer"
+        )
     if overwrite or not (out / NAME).is_file():
         _check_memory(model_config, batch_shape(train, model_config.context_length)[1], target)
     with run_folder(
@@ -282,7 +287,7 @@ class _Run:
         kept = f"; the checkpoint {last} is from before" if last else ""
         raise JgptError(
             f"{self.out}: {what}{kept}: try a lower --train.learning_rate (it was "
-            f"{self.train_config.learning_rate:.2g}), a longer --train.warmup_share, or --dtype float32"
+            f"{self.train_config.learning_rate:.2g}), a longer --train.warmup_share, or --dtype float32, with --overwrite"
         )
 
     def _keep(self) -> None:
@@ -361,6 +366,10 @@ def _recorded(out: Path, shards: Path | str | None, config: PretrainConfig | Non
         ) from None
     if config is not None and (differing := difference(asdict(saved), asdict(config))):
         raise UsageError(f"--resume goes on as the run began, but {'; '.join(differing[:5])}; leave these flags out")
+    if shards is None and not Path(recorded.path).exists():
+        raise UsageError(
+            f"{out}: the shards of this run, recorded as {recorded.path}, are not there: name them with --shards"
+        )
     return shards or recorded.path, saved
 
 
@@ -378,5 +387,6 @@ def _check_memory(model: ModelConfig, micro_batch: int, device: torch.device) ->
     if need > free:
         raise InputError(
             f"a training step needs about {need / 1e9:.1f} GB of memory and {free / 1e9:.1f} GB are free: "
-            f"ask for a smaller --train.micro_batch (now {micro_batch}), --model.depth or --model.context_length"
+            f"ask for a smaller --train.micro_batch (now {micro_batch}), --model.depth, --model.width (now {model.width}) or "
+            "--model.context_length"
         )

@@ -4,7 +4,9 @@ from dataclasses import asdict
 from itertools import pairwise
 
 import pytest
+import torch
 
+from jgpt import device
 from jgpt.config import GenerateConfig, ModelConfig, PretrainConfig, ShardConfig, TrainConfig
 from jgpt.training.plan import Plan, batch_shape, derive_training, number_of_steps
 from jgpt.training.schedule import learning_rate_factor, phases
@@ -177,3 +179,10 @@ def test_a_run_that_is_faster_than_measured_goes_no_further_than_its_epochs():
     assert plan.steps == 200
     plan.settle(30, 90.0, train, windows=800)  # the time is over already
     assert plan.steps == 31
+
+
+def test_bfloat16_is_chosen_by_what_the_processor_can_do_and_not_by_a_timing(monkeypatch):
+    monkeypatch.setattr(device, "_processor_features", lambda: {"avx2", "amx_bf16"})
+    assert device.choose_dtype("auto", torch.device("cpu")) == torch.bfloat16
+    monkeypatch.setattr(device, "_processor_features", lambda: {"avx2"})
+    assert device.choose_dtype("auto", torch.device("cpu")) == torch.float32

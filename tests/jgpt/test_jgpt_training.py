@@ -285,9 +285,11 @@ def test_what_cannot_be_trained_writes_and_loses_nothing(root, tmp_path, new_con
     with pytest.raises(UsageError, match="no such device"):
         train(root, tmp_path / "model", new_config(), device="cuda:99")
     with pytest.raises(JgptError, match=r"memory|disk"):
-        train(root, tmp_path / "model", new_config({"width": 1 << 20}))
+        train(root, tmp_path / "model", new_config({"width": 1 << 16}))
     with pytest.raises(InputError, match="memory"):
-        train(root, tmp_path / "model", new_config({"depth": 1000}, batch_tokens=1 << 30, micro_batch=1 << 25))
+        train(root, tmp_path / "model", new_config({"depth": 1000, "width": 8192}))
+    with pytest.raises(UsageError, match="several times over; ask for fewer"):
+        train(root, tmp_path / "model", new_config(batch_tokens=1 << 30))
     assert not any(tmp_path.iterdir())
     before = sha256(undisturbed)
     with pytest.raises(InputError, match="fewer than one context"):

@@ -23,7 +23,7 @@ from corpora.tally import Tally
 from stage.errors import InputError
 from stage.folder import Made, write_folder
 from stage.manifest import Manifest
-from stage.parallel import run_over
+from stage.parallel import run_over, worker_count
 from stage.progress import progress
 
 # What becomes of a document
@@ -40,6 +40,7 @@ def build_corpus(
     The result is the same for any number of workers. Memory: some row groups, and 17 bytes for each document read.
     Raises InputError for sources that cannot be read or when no document is left, ArtifactError as ``write_folder``.
     """
+    workers = worker_count(workers)
     sources = find_sources(config)
     presets = sorted({source.normalization for source in config.sources})
     size = text_bytes(sources)

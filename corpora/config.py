@@ -1,16 +1,23 @@
 """What determines a corpus: its sources and the rules documents must meet."""
 
 import re
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from itertools import chain, count
 from pathlib import PurePosixPath
-from typing import Literal, get_args
+from typing import Any, Literal, get_args
 
 from stage.errors import UsageError
 
 Markup = Literal["auto", "plain", "aozora"]
 Documents = Literal["auto", "file", "line", "blank"]
 Normalization = Literal["ja-v1", "none"]
+_KINDS: dict[Any, tuple[type | tuple[type, ...], str]] = {
+    str: (str, "text"),
+    bool: (bool, "true or false"),
+    int: (int, "a whole number"),
+    float: ((int, float), "a number"),
+}
+_MOST = 2**63 - 1
 
 
 @dataclass
@@ -39,11 +46,12 @@ class SourceConfig:
     def __post_init__(self) -> None:
         if not isinstance(self.path, str) or not self.path.strip():
             raise UsageError("a source needs a path: a file, a folder, hf:NAME or embedded:kougo")
+        _check_kinds(self)
         for name, kind in (("markup", Markup), ("documents", Documents), ("normalization", Normalization)):
             if getattr(self, name) not in get_args(kind):
-                raise UsageError(f"{name} is {getattr(self, name)!r}; it is one of {', '.join(get_args(kind))}")
+                raise UsageError(f"--{name} {getattr(self, name)}: must be one of {', '.join(get_args(kind))}")
         if not self.text_field:
-            raise UsageError(f"source {self.path}: text_field is empty; name the field that holds the text")
+            raise UsageError(f"--text_field is empty (source {self.path}): name the field that holds the text")
         if "/" in self.name or self.name != self.name.strip():
             raise UsageError(f"source name {self.name!r} must not contain / nor begin or end with a space")
         if self.path.startswith("embedded:") and self.path != "embedded:kougo":
@@ -76,21 +84,34 @@ class CorpusConfig:
     """Chooses another set of held-out documents."""
 
     def __post_init__(self) -> None:
+        _check_kinds(self)
+        if not isinstance(self.sources, list) or not all(isinstance(source, SourceConfig) for source in self.sources):
+            raise UsageError("sources must be a list of sources, each with a path")
         if not self.sources:
             raise UsageError("no source is given: name files, folders, hf:NAME or embedded:kougo")
         for name in ("min_chars", "max_chars", "valid_min_documents", "limit", "seed"):
-            if getattr(self, name) < 0:
-                raise UsageError(f"{name} is {getattr(self, name)}; it must be 0 or more")
+            if not 0 <= getattr(self, name) <= _MOST:
+                raise UsageError(f"--{name} {getattr(self, name)}: must be 0 or more, and fit into 63 bits")
         if self.max_chars and self.max_chars < self.min_chars:
-            raise UsageError(f"max_chars {self.max_chars} is smaller than min_chars {self.min_chars}")
+            raise UsageError(f"--max_chars {self.max_chars}: must not be smaller than --min_chars {self.min_chars}")
         if not 0 <= self.min_japanese <= 1:
-            raise UsageError(f"min_japanese is {self.min_japanese}; it is a share between 0 and 1")
+            raise UsageError(f"--min_japanese {self.min_japanese}: must be a share from 0 to 1")
         if not 0 <= self.valid_share < 1:
-            raise UsageError(f"valid_share is {self.valid_share}; it is a share from 0 to below 1")
+            raise UsageError(f"--valid_share {self.valid_share}: must be a share from 0 to below 1")
         given = [source.name for source in self.sources if source.name]
         for name in given:
             if given.count(name) > 1:
                 raise UsageError(f"two sources are named {name}; give each its own name")
+
+
+def _check_kinds(config: SourceConfig | CorpusConfig) -> None:
+    """Raise UsageError for a field without a value or with one of another kind, as YAML lets them through."""
+    for entry in fields(config):
+        kinds, meaning = _KINDS.get(entry.type, (object, ""))
+        value = getattr(config, entry.name)
+        if not isinstance(value, kinds) or (isinstance(value, bool) and entry.type is not bool and meaning):
+            shown = "has no value" if value is None else f"is {value!r}"
+            raise UsageError(f"--{entry.name} {shown}: must be {meaning}")
 
 
 def source_names(sources: list[SourceConfig]) -> list[str]:

@@ -20,6 +20,7 @@ SUFFIXES = (*TEXT, *RECORDS, *PARQUET)
 _META_CHARS = 1000
 # Single bytes to which cp932 gives a code point and Shift_JIS no meaning: 80 A0 FD FE FF
 _NO_SJIS = re.compile("[\x80\uf8f0-\uf8f3]")
+_KANA = re.compile("[\u3041-\u30fe]")
 _HALF_KANA = re.compile("[\uff61-\uff9f]")
 # What cp932 decodes otherwise than JIS X 0208 says, and 青空文庫 and others mean: ～ － ∥
 _CP932_TO_JIS = str.maketrans({"\uff5e": "\u301c", "\uff0d": "\u2212", "\u2225": "\u2016"})
@@ -126,6 +127,7 @@ def _find_encoding(path: str) -> str:
         if offset is None:
             return "utf-8-sig" if encoding == "utf-8" else encoding
         failed.append(offset)
+    _refuse_other_encodings(path)
     raise InputError(f"{path}: neither UTF-8 (byte {failed[0]}) nor Shift_JIS (byte {failed[1]}): save it as UTF-8")
 
 
@@ -153,6 +155,22 @@ def _undecodable_offset(path: str, encoding: str) -> int | None:
     if half_kana * 3 >= characters > 0 and is_euc:
         raise InputError(f"{path}: looks like EUC-JP: save it as UTF-8")
     return None
+
+
+def _refuse_other_encodings(path: str) -> None:
+    """Raise InputError for a file that holds a zero byte anywhere, or that decodes as EUC-JP to text with kana."""
+    offset = beyond_ascii = kana = 0
+    is_euc = True
+    with reading(path) as stream:
+        for line in stream:
+            _refuse_binary(line, path, offset)
+            text = line.decode("euc_jp", "replace")
+            is_euc = is_euc and "\ufffd" not in text
+            beyond_ascii += sum(character > "\x7f" for character in text)
+            kana += len(_KANA.findall(text))
+            offset += len(line)
+    if is_euc and kana * 5 >= beyond_ascii:
+        raise InputError(f"{path}: looks like EUC-JP: save it as UTF-8")
 
 
 def _refuse_binary(data: bytes, path: str, offset: int) -> None:

@@ -99,6 +99,8 @@ def _find_files(source: SourceConfig, name: str, limit: int) -> SourceFiles:
 
 
 def _find_hub(source: SourceConfig, name: str) -> SourceFiles:
+    if os.path.isfile(file := source.path.removeprefix("hf:")):
+        raise UsageError(f"{source.path}: {file} is a file; leave out hf:")
     hub = parse_hub_path(source.path)
     if source.documents != "auto":
         raise UsageError(

@@ -23,7 +23,8 @@ install() {
     "$python" -m venv .venv
   fi
   # the extras of earlier installations stay, so the two scripts do not undo each other
-  wanted=$(cat pyproject.toml constraints.txt scripts/install.sh stage/version.py | sha256sum | cut -d' ' -f1)
+  wanted=$(cat pyproject.toml constraints.txt scripts/install.sh stage/version.py |
+    .venv/bin/python -c 'import hashlib, sys; print(hashlib.sha256(sys.stdin.buffer.read()).hexdigest())')
   stamp=.venv/installed${extras//[^a-z]/-}
   if [ -f "$stamp" ] && [ "$(cat "$stamp")" = "$wanted" ]; then
     return

@@ -40,20 +40,12 @@ def open_stored(path: str) -> BinaryIO:
 
     Raises InputError when it is missing, a directory or not readable.
     """
-    try:
+    with _opening(path):
         if is_url(path):
             import fsspec
 
             return cast(BinaryIO, fsspec.open(path, "rb").open())
         return open(path, "rb")
-    except FileNotFoundError:
-        raise InputError(f"{path}: no such file") from None
-    except IsADirectoryError:
-        raise InputError(f"{path}: is a directory, a file was expected") from None
-    except PermissionError:
-        raise InputError(f"{path}: no permission to read it") from None
-    except (OSError, ValueError, ImportError) as error:
-        raise InputError(f"{path}: cannot be opened ({_first_line(error)})") from None
 
 
 def open_binary(path: str) -> BinaryIO:
@@ -103,7 +95,7 @@ def list_files(path: str, suffixes: Sequence[str]) -> list[str]:
     if is_url(path):
         import fsspec
 
-        try:
+        with _opening(path):
             filesystem, root = fsspec.core.url_to_fs(path)
             if filesystem.isfile(root) or not filesystem.isdir(root):
                 return [path]
@@ -112,8 +104,6 @@ def list_files(path: str, suffixes: Sequence[str]) -> list[str]:
                 for name in filesystem.find(root)
                 if bare_suffix(name) in suffixes and "/." not in name.removeprefix(root)
             )
-        except (OSError, ValueError, ImportError) as error:
-            raise InputError(f"{path}: cannot be opened ({_first_line(error)})") from None
     else:
         place = Path(path)
         try:
@@ -133,7 +123,9 @@ def list_files(path: str, suffixes: Sequence[str]) -> list[str]:
             and not any(part.startswith(".") for part in file.relative_to(place).parts)
         )
     if not found:
-        raise InputError(f"{path}: no file in this directory ends with {' '.join(suffixes)} (compressed or not)")
+        raise InputError(
+            f"{path}: no file in this directory ends with {' '.join(filter(None, suffixes))} (compressed or not)"
+        )
     return found
 
 
@@ -150,13 +142,34 @@ def sha256_file(path: str) -> str:
 
 
 def size_of(path: str) -> int:
-    """Stored size of a file in bytes; 0 where a remote file system does not tell."""
-    if is_url(path):
-        import fsspec
+    """Stored size of a file in bytes; 0 where a remote file system does not tell. Raises InputError when it is missing."""
+    with _opening(path):
+        if is_url(path):
+            import fsspec
 
-        filesystem, root = fsspec.core.url_to_fs(path)
-        return int(filesystem.size(root) or 0)
-    return os.path.getsize(path)
+            filesystem, root = fsspec.core.url_to_fs(path)
+            return int(filesystem.size(root) or 0)
+        return os.path.getsize(path)
+
+
+@contextmanager
+def _opening(path: str) -> Iterator[None]:
+    """Turn what opening a path raises into InputError."""
+    try:
+        yield
+    except FileNotFoundError:
+        raise InputError(f"{path}: no such file") from None
+    except IsADirectoryError:
+        raise InputError(f"{path}: is a directory, a file was expected") from None
+    except PermissionError:
+        raise InputError(f"{path}: no permission to read it") from None
+    except (OSError, ValueError, ImportError) as error:
+        raise InputError(f"{path}: cannot be opened ({_first_line(error)})") from None
+    except Exception as error:
+        if not is_url(path):
+            raise
+        # each remote file system has errors of its own library
+        raise InputError(f"{path}: cannot be opened ({_first_line(error)})") from None
 
 
 class _ZstdStream(io.RawIOBase):

@@ -1,10 +1,7 @@
 """Write an artifact folder whole or not at all, and only where nothing of the user's is lost."""
 
-import fcntl
 import json
 import logging
-import os
-import shutil
 import time
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
@@ -12,7 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from stage.errors import ArtifactError, JgptError, UsageError
+from stage.errors import ArtifactError
 from stage.manifest import (
     NAME,
     Input,
@@ -20,12 +17,24 @@ from stage.manifest import (
     check_outputs,
     hash_outputs,
     read_manifest,
+    words,
     write_json,
     write_manifest,
 )
+from stage.replacing import (
+    RUN,
+    check_aside,
+    checked_out,
+    disk_errors,
+    need_disk,
+    only_process,
+    partial_folder,
+    recover,
+    refuse_foreign,
+    replace_folder,
+)
 
 log = logging.getLogger(__name__)
-RUN = "run.json"
 
 
 @dataclass
@@ -53,21 +62,20 @@ def write_folder(
     A folder made with the same parameters from the same inputs is up to date: its manifest is returned and ``make`` is
     not called. ``make`` gets the partial folder, writes into it and returns what it made.
 
-    Raises ArtifactError when ``out`` holds something else and ``overwrite`` was not asked for, or was not made by jgpt;
+    Raises UsageError when ``out`` is or holds an input, or no folder can be there; ArtifactError when ``out`` holds
+    something else and ``overwrite`` was not asked for, or files that jgpt did not write;
     JgptError when less than ``need_bytes`` of disk are free or another process is making the same folder.
     """
-    out, parameters = _checked(out), _as_json(parameters)
+    out, parameters = checked_out(out, inputs), _as_json(parameters)
     with disk_errors(out):
-        _recover(out)
+        recover(out)
         if _is_current(out, stage, parameters, inputs, overwrite):
             return read_manifest(out, stage)
         if not overwrite and (run := _unfinished(out)):
-            raise ArtifactError(
-                f"{out}: holds an unfinished {run['stage']} run: choose another --out, or replace it with --overwrite"
-            )
-        _need_disk(out, need_bytes)
+            raise ArtifactError(f"{out}: holds an unfinished {run['stage']} run: {_mend(run['stage'], stage)}")
+        _check_place(out, need_bytes)
         started = time.monotonic()
-        with _partial(out) as partial:
+        with partial_folder(out) as partial:
             made = make(partial)
             manifest = Manifest(
                 stage=stage,
@@ -79,7 +87,7 @@ def write_folder(
                 seconds=round(time.monotonic() - started, 3),
             )
             write_manifest(partial, manifest)
-            _replace(partial, out)
+            replace_folder(partial, out)
     return manifest
 
 
@@ -100,18 +108,18 @@ def run_folder(
 
     Raises as ``write_folder`` does; an unfinished run of other parameters is refused as well.
     """
-    out, parameters = _checked(out), _as_json(parameters)
+    out, parameters = checked_out(out, inputs), _as_json(parameters)
     with disk_errors(out):
-        _recover(out)
+        recover(out)
         if _is_current(out, stage, parameters, inputs, overwrite):
             yield read_manifest(out, stage)
             return
         record = {"stage": stage, "parameters": parameters, "inputs": [vars(entry) for entry in inputs]}
         if not _resumes(out, record, overwrite):
-            _need_disk(out, need_bytes)
-            with _partial(out) as partial:
+            _check_place(out, need_bytes)
+            with partial_folder(out) as partial:
                 write_json(partial / RUN, record)
-                _replace(partial, out)
+                replace_folder(partial, out)
         with only_process(out):
             yield None
 
@@ -139,38 +147,8 @@ def read_run(folder: Path | str, stage: str) -> dict[str, Any]:
     if record is None:
         raise ArtifactError(f"{folder}: holds no {stage} run to go on with")
     if record["stage"] != stage:
-        raise ArtifactError(f"{folder}: holds a {record['stage']} run, not a {stage} run")
+        raise ArtifactError(f"{folder}: holds a run of the stage {record['stage']}, not {stage}")
     return record
-
-
-@contextmanager
-def only_process(folder: Path) -> Iterator[None]:
-    """Hold a folder for this process; raises JgptError when another one holds it. The kernel lets go when we die."""
-    handle = os.open(folder, os.O_RDONLY)
-    try:
-        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        if not os.path.samestat(os.fstat(handle), os.stat(folder)):
-            raise BlockingIOError  # its holder renamed it just now
-    except (BlockingIOError, FileNotFoundError):
-        os.close(handle)
-        raise JgptError(f"{folder}: another process is writing it: wait for it, or choose another --out") from None
-    try:
-        yield
-    finally:
-        os.close(handle)
-
-
-@contextmanager
-def disk_errors(out: Path) -> Iterator[None]:
-    """Turn a full disk or a missing permission into one line."""
-    try:
-        yield
-    except PermissionError as error:
-        raise JgptError(f"{error.filename or out}: no permission to write there") from None
-    except OSError as error:
-        if error.errno in (28, 122):  # ENOSPC, EDQUOT
-            raise JgptError(f"{out}: the disk is full; free some space and run the same command again") from None
-        raise
 
 
 def difference(old: dict[str, Any], new: dict[str, Any], prefix: str = "") -> list[str]:
@@ -214,10 +192,22 @@ def _is_current(out: Path, stage: str, parameters: dict[str, Any], inputs: list[
         log.info("%s: up to date%s", out, version)
         return True
     if not overwrite:
-        raise ArtifactError(
-            f"{out}: was made with {'; '.join(differing[:5])}: choose another --out, or replace it with --overwrite"
-        )
+        made = "was made with" if manifest.stage == stage else f"is a {words(manifest.stage)} folder, made with"
+        raise ArtifactError(f"{out}: {made} {'; '.join(differing[:5])}: {_mend(manifest.stage, stage)}")
     return False
+
+
+def _mend(there: str, stage: str) -> str:
+    """What to do about a folder in the way; nobody is told to replace one of another stage."""
+    return "choose another --out" + (", or replace it with --overwrite" if there == stage else "")
+
+
+def _check_place(out: Path, need_bytes: int) -> None:
+    """What keeps the folder from being replaced is seen before the work."""
+    if out.exists():
+        refuse_foreign(out)
+        check_aside(out)
+    need_disk(out, need_bytes)
 
 
 def _resumes(out: Path, record: dict[str, Any], overwrite: bool) -> bool:
@@ -232,7 +222,7 @@ def _resumes(out: Path, record: dict[str, Any], overwrite: bool) -> bool:
     )
     if differing and not overwrite:
         raise ArtifactError(
-            f"{out}: holds an unfinished run with {'; '.join(differing[:5])}: choose another --out, or replace it with --overwrite"
+            f"{out}: holds an unfinished run with {'; '.join(differing[:5])}: {_mend(old['stage'], record['stage'])}"
         )
     return not differing
 
@@ -259,87 +249,6 @@ def _differing_inputs(old: list[Input], new: list[Input]) -> list[str]:
     return [f"another input ({', '.join(changed[:3])})" if changed else "other inputs"]
 
 
-def _need_disk(out: Path, need_bytes: int) -> None:
-    place = out.absolute().parent
-    while not place.exists():
-        place = place.parent
-    free = shutil.disk_usage(place).free
-    if free < need_bytes:
-        raise JgptError(
-            f"{out}: about {_megabytes(need_bytes)} of disk are needed there and {_megabytes(free)} are free; "
-            "free some space or choose another --out"
-        )
-
-
-@contextmanager
-def _partial(out: Path) -> Iterator[Path]:
-    """An empty ``OUT.partial`` held by this process; deleted when the work in it fails."""
-    partial = out.with_name(out.name + ".partial")
-    _make_directory(partial)
-    with only_process(partial):
-        try:
-            _empty(partial)
-            yield partial
-        except BaseException:
-            shutil.rmtree(partial, ignore_errors=True)
-            raise
-
-
-def _make_directory(folder: Path) -> None:
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except (FileExistsError, NotADirectoryError):
-        in_the_way = next(place for place in (folder, *folder.parents) if place.exists())
-        raise UsageError(f"{in_the_way}: is not a directory, so nothing can be written there") from None
-    except OSError as error:
-        raise JgptError(f"{folder}: cannot be made ({error.strerror})") from None
-
-
-def _empty(folder: Path) -> None:
-    for entry in folder.iterdir():
-        if entry.is_dir() and not entry.is_symlink():
-            shutil.rmtree(entry)
-        else:
-            entry.unlink()
-
-
-def _replace(partial: Path, out: Path) -> None:
-    """Put the complete folder in the place of the old one: aside, rename, delete; ``_recover`` mends a kill in between."""
-    if not out.exists():
-        partial.rename(out)
-        return
-    aside = _aside(out)
-    with only_process(out):
-        out.rename(aside)
-        partial.rename(out)
-        shutil.rmtree(aside)
-
-
-def _recover(out: Path) -> None:
-    """After a kill between the two renames of ``_replace``: bring the old folder back, or delete it when it was replaced."""
-    aside = _aside(out)
-    if not aside.is_dir():
-        return
-    with only_process(aside):
-        if out.exists():
-            shutil.rmtree(aside)
-        else:
-            aside.rename(out)
-
-
-def _aside(out: Path) -> Path:
-    # not OUT.old: people give that name to copies of their own, and this folder is deleted
-    return out.with_name(f".{out.name}.replaced")
-
-
-def _checked(out: Path | str) -> Path:
-    """``out`` as a folder that can be renamed: not ``.`` or ``/``, and of a symbolic link its target."""
-    out = Path(out)
-    if out.name in ("", ".."):
-        raise UsageError(f"{out}: cannot be replaced as a whole; give --out a new folder in it")
-    return out.resolve() if out.is_symlink() else out
-
-
 def _as_json(parameters: dict[str, Any]) -> dict[str, Any]:
     """As they will be read from the manifest: tuples become lists."""
     plain: dict[str, Any] = json.loads(json.dumps(parameters))
@@ -349,7 +258,3 @@ def _as_json(parameters: dict[str, Any]) -> dict[str, Any]:
 def _short(value: Any) -> str:
     text = "not set" if value is None else str(value)
     return text if len(text) <= 60 else text[:57] + "…"
-
-
-def _megabytes(count: int) -> str:
-    return f"{count / 1e9:.1f} GB" if count >= 1e9 else f"{count / 1e6:.0f} MB"

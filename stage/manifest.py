@@ -14,6 +14,9 @@ from stage.version import VERSION
 
 SCHEMA = 1
 NAME = "manifest.json"
+MARKER = ".jgpt-partial"
+"""A file in folders of ours that are not complete or about to be deleted; no output."""
+_WORDS = {"shard": "shards", "pretrain": "model", "eval": "results"}
 
 
 @dataclass(frozen=True)
@@ -68,9 +71,14 @@ class Manifest:
         raise KeyError(role)
 
 
+def words(stage: str) -> str:
+    """What people call that which a stage makes."""
+    return _WORDS.get(stage, stage)
+
+
 def hash_outputs(folder: Path, not_data: Iterable[str] = (), keep_out: Iterable[str] = ()) -> list[Output]:
     """All files below a folder with sizes and hashes, but for those below its folders ``keep_out`` and the manifest itself."""
-    not_data, keep_out = set(not_data), {*keep_out, NAME, f"{NAME}.partial"}
+    not_data, keep_out = set(not_data), {*keep_out, MARKER, NAME, f"{NAME}.partial"}
     outputs = []
     for file in sorted(folder.rglob("*")):
         name = file.relative_to(folder).as_posix()
@@ -92,7 +100,7 @@ def read_manifest(folder: Path | str, stage: str | None = None) -> Manifest:
     Raises ArtifactError when the folder is missing, is not whole, is not ours, or is of another stage than ``stage``.
     """
     folder = Path(folder)
-    kind = f"a {stage} folder" if stage else "a folder made by jgpt"
+    kind = f"a {words(stage)} folder" if stage else "a folder made by jgpt"
     if not folder.exists():
         raise ArtifactError(f"{folder}: no such folder ({kind} was expected)")
     if not folder.is_dir():
@@ -120,7 +128,7 @@ def read_manifest(folder: Path | str, stage: str | None = None) -> Manifest:
     except (ValueError, KeyError, TypeError, AttributeError):
         raise ArtifactError(f"{file}: is not a manifest written by jgpt {VERSION}") from None
     if stage is not None and manifest.stage != stage:
-        raise ArtifactError(f"{folder}: is a {manifest.stage} folder, {kind} was expected")
+        raise ArtifactError(f"{folder}: is a {words(manifest.stage)} folder, {kind} was expected")
     return manifest
 
 

@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from multiprocessing import active_children, get_context
 from typing import TypeVar
 
-from stage.errors import JgptError
+from stage.errors import JgptError, UsageError
 from stage.progress import progress
 
 T = TypeVar("T")
@@ -18,7 +18,9 @@ R = TypeVar("R")
 
 
 def worker_count(workers: int) -> int:
-    """How many processes to use: the cores that this process may run on when ``workers`` is 0."""
+    """How many processes to use: the cores that this process may run on when ``workers`` is 0; UsageError below that."""
+    if workers < 0:
+        raise UsageError(f"--workers {workers}: must be 0 (all cores) or more")
     if workers > 0:
         return workers
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1

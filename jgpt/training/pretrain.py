@@ -35,6 +35,7 @@ from stage.errors import ArtifactError, InputError, JgptError, UsageError
 from stage.folder import Made, difference, finish_run, read_run, run_folder
 from stage.manifest import NAME, Input, Manifest, artifact_input
 from stage.progress import progress
+from stage.replacing import checked_out
 
 log = logging.getLogger(__name__)
 
@@ -62,7 +63,7 @@ def pretrain(
     Raises Interrupted after Ctrl-C (a checkpoint is written first); JgptError when the loss is no longer finite; InputError
     for shards shorter than a context; ArtifactError for folders that are not what they should be.
     """
-    out = Path(out)
+    out = checked_out(out)
     if resume:
         shards, config = _recorded(out, shards, config)
     if shards is None:

@@ -307,3 +307,29 @@ def test_the_room_is_imported_without_heavy_libraries() -> None:
         [sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=Path(__file__).parents[2]
     )
     assert result.stdout.strip() == "[]"
+
+
+def test_a_file_called_a_data_set_is_refused(tmp_path: Path) -> None:
+    file = write_lines(tmp_path / "a.jsonl", [story(1)])
+    with pytest.raises(UsageError, match=r"a\.jsonl is a file; leave out hf:"):
+        build(tmp_path / "out", SourceConfig(f"hf:{file}"))
+
+
+def test_missing_remote_sources_and_negative_workers_are_refused(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match=r"memory://x\.txt: no such file"):
+        build(tmp_path / "out", SourceConfig("memory://x.txt"))
+    with pytest.raises(UsageError, match="--workers -2"):
+        build(tmp_path / "out", write_lines(tmp_path / "a.jsonl", [story(1)]), workers=-2)
+
+
+def test_a_corpus_is_not_written_over_its_sources(tmp_path: Path) -> None:
+    build(tmp_path / "c", write_lines(tmp_path / "a.jsonl", [story(number) for number in range(3)]))
+    before = sorted(tmp_path.rglob("*"))
+    with pytest.raises(UsageError, match=r"c: holds the source .*documents-00000\.parquet that is read"):
+        build(tmp_path / "c", tmp_path / "c" / "documents-00000.parquet")
+    assert sorted(tmp_path.rglob("*")) == before
+
+
+def test_the_largest_limit_reads_everything(tmp_path: Path) -> None:
+    file = write_lines(tmp_path / "a.jsonl", [story(number) for number in range(3)])
+    assert build(tmp_path / "out", file, limit=2**63 - 1).counts["documents"]

@@ -123,11 +123,17 @@ def test_cutting_loses_nothing_but_line_ends(text: str) -> None:
 @pytest.mark.parametrize(
     ("fields", "message"),
     [
-        ({"min_chars": -1}, "min_chars is -1"),
-        ({"min_chars": 30, "max_chars": 20}, "max_chars 20 is smaller"),
-        ({"min_japanese": 1.5}, "a share between 0 and 1"),
-        ({"valid_share": 1.0}, "valid_share is 1.0"),
-        ({"limit": -3}, "limit is -3"),
+        ({"min_chars": -1}, "--min_chars -1: must be 0 or more"),
+        ({"min_chars": 30, "max_chars": 20}, "--max_chars 20: must not be smaller"),
+        ({"min_japanese": 1.5}, "a share from 0 to 1"),
+        ({"valid_share": 1.0}, "--valid_share 1.0: must be"),
+        ({"limit": -3}, "--limit -3: must be"),
+        ({"limit": 10**20}, "fit into 63 bits"),
+        ({"min_chars": None}, "--min_chars has no value: must be a whole number"),
+        ({"min_chars": 2.5}, "--min_chars is 2.5: must be a whole number"),
+        ({"min_chars": True}, "--min_chars is True: must be a whole number"),
+        ({"min_japanese": "半分"}, "--min_japanese is '半分': must be a number"),
+        ({"deduplicate": None}, "--deduplicate has no value: must be true or false"),
     ],
 )
 def test_contradictory_settings_are_refused(fields: dict[str, float], message: str) -> None:
@@ -139,9 +145,12 @@ def test_contradictory_settings_are_refused(fields: dict[str, float], message: s
     ("fields", "message"),
     [
         ({"path": " "}, "needs a path"),
-        ({"path": "a", "markup": "html"}, "markup is 'html'; it is one of auto, plain, aozora"),
-        ({"path": "a", "normalization": "nfkc"}, "normalization is 'nfkc'"),
-        ({"path": "a", "documents": "page"}, "documents is 'page'"),
+        ({"path": "a", "markup": "html"}, "--markup html: must be one of auto, plain, aozora"),
+        ({"path": "a", "normalization": "nfkc"}, "--normalization nfkc: must be"),
+        ({"path": "a", "documents": "page"}, "--documents page: must be"),
+        ({"path": "a", "markup": None}, "--markup None: must be"),
+        ({"path": "a", "license": None}, "--license has no value: must be text"),
+        ({"path": "a", "name": 3}, "--name is 3: must be text"),
         ({"path": "a", "name": "a/b"}, "must not contain /"),
         ({"path": "embedded:genji"}, "the only embedded corpus"),
     ],
@@ -154,6 +163,8 @@ def test_impossible_sources_are_refused(fields: dict[str, str], message: str) ->
 def test_no_source_and_equal_names_are_refused() -> None:
     with pytest.raises(UsageError, match="no source"):
         CorpusConfig([])
+    with pytest.raises(UsageError, match="sources must be a list"):
+        CorpusConfig(None)  # type: ignore[arg-type]
     with pytest.raises(UsageError, match="two sources are named a"):
         CorpusConfig([SourceConfig("x", name="a"), SourceConfig("y", name="a")])
 

@@ -238,3 +238,17 @@ def test_the_embedded_corpus_has_its_chapters_and_verses() -> None:
     assert chapters[0][1].startswith("元始に神天地を創造たまへり\n地は定形なく")
     assert len({key for key, _ in chapters}) == 1189
     assert not any("END" in text or "=" in text for _, text in chapters)
+
+
+@pytest.mark.parametrize("documents", ["auto", "line", "blank"])
+def test_what_is_no_text_is_named_wherever_it_shows(tmp_path: Path, documents: str) -> None:
+    path = tmp_path / "a.txt"
+    for content, message in (
+        (bytes(range(128, 256)) + b"\n\0", r"is binary, not text \(a zero byte at byte 129\)"),
+        ("吾輩は猫である。\n名前はまだ無い。\n".encode("utf-16-le"), "is binary, not text"),
+        ("吾輩は猫である。名前はまだ無い。\n".encode("euc_jp") * 3, "looks like EUC-JP: save it as UTF-8"),
+        ("中文文本没有假名".encode("gb2312"), "neither UTF-8"),
+    ):
+        path.write_bytes(content)
+        with pytest.raises(InputError, match=message):
+            texts(path, documents=documents)

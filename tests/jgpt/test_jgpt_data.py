@@ -180,9 +180,9 @@ def test_a_corpus_without_training_documents_is_refused(root, tmp_path, new_corp
 
 
 def test_folders_of_another_kind_are_refused(root, tmp_path):
-    with pytest.raises(ArtifactError, match="is a tokenizer folder, a shard folder was expected"):
+    with pytest.raises(ArtifactError, match="is a tokenizer folder, a shards folder was expected"):
         pretrain(root / "tokenizer", tmp_path / "model", quiet=True)
-    with pytest.raises(ArtifactError, match="is a shard folder, a tokenizer folder was expected"):
+    with pytest.raises(ArtifactError, match="is a shards folder, a tokenizer folder was expected"):
         write_shards(root / "corpus", root / "shards", tmp_path / "shards", quiet=True)
     assert not any(tmp_path.iterdir())
 

@@ -199,3 +199,16 @@ def test_zstd_is_read_in_bounded_pieces(tmp_path: Path) -> None:
         assert isinstance(stream, io.BufferedReader)
         assert stream.read(10) == NOISE[:10]
         assert stream.read() == (NOISE * 20)[10:]
+
+
+def test_missing_remote_files_are_refused_in_one_line() -> None:
+    for function in (size_of, sha256_file, open_binary):
+        with pytest.raises(InputError, match=r"memory://jgpt-無い\.txt: no such file"):
+            function("memory://jgpt-無い.txt")
+    with pytest.raises(InputError, match="nosuchprotocol://a: cannot be opened"):
+        size_of("nosuchprotocol://a")
+
+
+def test_no_suffix_is_left_out_where_suffixes_are_named(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match=r"ends with \.txt \(compressed"):
+        list_files(str(tmp_path), (".txt", ""))

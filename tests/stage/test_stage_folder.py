@@ -14,8 +14,9 @@ from typing import Any
 import pytest
 
 from stage.errors import ArtifactError, InputError, JgptError, UsageError
-from stage.folder import Made, difference, finish_run, only_process, read_run, run_folder, write_folder
-from stage.manifest import Input, Manifest, read_manifest
+from stage.folder import Made, difference, finish_run, read_run, run_folder, write_folder
+from stage.manifest import MARKER, Input, Manifest, read_manifest
+from stage.replacing import only_process
 
 ROOT = Path(__file__).parents[2]
 SOURCE = Input("source", "本/雪国.txt", "ab" * 32)
@@ -25,7 +26,7 @@ def maker(text: str = "雪国", calls: list[str] | None = None) -> Callable[[Pat
     def make(folder: Path) -> Made:
         if calls is not None:
             calls.append(text)
-        assert not list(folder.iterdir())
+        assert os.listdir(folder) == [MARKER]
         (folder / "本文.txt").write_text(text, "utf-8")
         return Made({"documents": 1}, [{"source": "雪国", "license": "unknown"}])
 
@@ -81,7 +82,7 @@ write_folder(Path(sys.argv[1]) / "out", stage="corpus", parameters={{"min_chars"
 BETWEEN_RENAMES = f"""
 import sys, time
 from pathlib import Path
-import stage.folder
+import stage.replacing
 from stage.folder import Made, write_folder
 rename = Path.rename
 def stopping(self, target):
@@ -95,7 +96,8 @@ def make(folder):
 write_folder(Path(sys.argv[1]) / "out", stage="corpus", parameters={{"min_chars": 21}}, inputs=[], make=make, overwrite=True)
 """
 BEFORE_THE_DELETION = BETWEEN_RENAMES.replace("Path.rename = stopping", "").replace(
-    "def make(folder)", f"def stop(folder):\n    {STOP}\nstage.folder.shutil.rmtree = stop\ndef make(folder)"
+    "def make(folder)",
+    f"def stop(folder, ignore_errors=False):\n    {STOP}\nstage.replacing.shutil.rmtree = stop\ndef make(folder)",
 )
 
 
@@ -137,7 +139,8 @@ def test_a_differing_request_is_refused_with_what_differs(given: dict[str, Any],
     write(tmp_path / "out", maker())
     with untouched(tmp_path), pytest.raises(ArtifactError, match=named) as caught:
         write(tmp_path / "out", **given)
-    assert "--overwrite" in str(caught.value) and "\n" not in str(caught.value)
+    assert ("--overwrite" in str(caught.value)) == ("stage" not in given)  # nobody is told to replace another stage
+    assert "\n" not in str(caught.value)
     made = write(tmp_path / "out", maker("新しい"), overwrite=True, **given)
     assert (tmp_path / "out" / "本文.txt").read_text() == "新しい"
     assert read_manifest(tmp_path / "out") == made
@@ -279,8 +282,90 @@ def test_stale_leftovers_do_not_get_into_the_folder(tmp_path: Path) -> None:
     (tmp_path / "out.partial" / "下").mkdir(parents=True)
     (tmp_path / "out.partial" / "下" / "古い.txt").write_text("古い")
     (tmp_path / "out.partial" / "link").symlink_to(tmp_path)
+    (tmp_path / "out.partial" / MARKER).touch()
     assert [output.path for output in write(tmp_path / "out", maker()).outputs] == ["本文.txt"]
     assert os.listdir(tmp_path) == ["out"]
+
+
+def test_a_partial_folder_of_the_user_is_never_touched(tmp_path: Path) -> None:
+    (tmp_path / "out.partial").mkdir()
+    (tmp_path / "out.partial" / "卒業論文.txt").write_text("大切")
+    with untouched(tmp_path):
+        with pytest.raises(ArtifactError, match=r"out\.partial: holds files that jgpt did not write \(卒業論文\.txt\)"):
+            write(tmp_path / "out", maker())
+        with pytest.raises(ArtifactError, match="move them away first"), run(tmp_path / "out"):
+            raise AssertionError("not reached")
+
+
+def test_a_folder_with_the_name_for_replaced_ones_is_never_touched(tmp_path: Path) -> None:
+    write(tmp_path / "out", maker())
+    shutil.copytree(tmp_path / "out", tmp_path / ".out.replaced")
+    with untouched(tmp_path):
+        assert write(tmp_path / "out").stage == "corpus"
+        with pytest.raises(ArtifactError, match=r"\.out\.replaced: is in the way and was not left by jgpt"):
+            write(tmp_path / "out", parameters={}, overwrite=True)
+    shutil.rmtree(tmp_path / "out")
+    with untouched(tmp_path / ".out.replaced"):
+        write(tmp_path / "out", maker("また"), parameters={"seed": 1})
+
+
+@pytest.mark.parametrize("name", ["notes.txt", "下/notes.txt", "tok/manifest.json", "checkpoints/x", "tokenizer.json"])
+def test_files_of_the_user_in_a_folder_are_never_deleted(name: str, tmp_path: Path) -> None:
+    write(tmp_path / "out", maker())
+    (tmp_path / "out" / name).parent.mkdir(exist_ok=True)
+    (tmp_path / "out" / name).write_text("大切")
+    with untouched(tmp_path):
+        with pytest.raises(ArtifactError, match=rf"did not write \({name}\): move them away first"):
+            write(tmp_path / "out", parameters={}, overwrite=True)
+        with pytest.raises(ArtifactError, match="move them away"), run(tmp_path / "out", overwrite=True):
+            raise AssertionError("not reached")
+        assert write(tmp_path / "out", overwrite=True).stage == "corpus"
+
+
+def test_files_that_the_user_adds_during_the_work_are_never_deleted(tmp_path: Path) -> None:
+    write(tmp_path / "out", maker())
+
+    def adding(folder: Path) -> Made:
+        for number in range(5):
+            (tmp_path / "out" / f"{number}.txt").write_text("大切")
+        return Made()
+
+    with pytest.raises(ArtifactError, match=r"\(0\.txt, 1\.txt, 2\.txt, …\)"):
+        write(tmp_path / "out", adding, parameters={}, overwrite=True)
+    assert sorted(os.listdir(tmp_path)) == ["out"]
+    assert (tmp_path / "out" / "4.txt").read_text() == "大切" and (tmp_path / "out" / "本文.txt").read_text() == "雪国"
+
+
+@pytest.mark.parametrize(
+    ("out", "named"),
+    [("c", "--out .*c: is the corpus that is read"), ("link", "is the corpus that is read"), (".", "holds the corpus")],
+)
+def test_what_is_read_is_never_replaced(out: str, named: str, tmp_path: Path) -> None:
+    base = tmp_path / "run"
+    write(base / "c", maker())
+    (base / "link").symlink_to("c")
+    given: dict[str, Any] = {"inputs": [Input("corpus", str(base / "c"), "ab" * 32)], "overwrite": True}
+    with untouched(tmp_path):
+        with pytest.raises(UsageError, match=f"{named}.*; choose another"):
+            write(base / out, **given)
+        with pytest.raises(UsageError, match=named), run(base / out, **given):
+            raise AssertionError("not reached")
+
+
+@pytest.mark.parametrize("out", ["吾" * 300, "loop", "loop/out", "~/zz", "a\0b", "", "a" * 250])
+def test_places_that_cannot_be_are_named_in_one_line(out: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "loop").symlink_to("loop")
+    with pytest.raises(JgptError) as caught:
+        write(out)
+    assert "\n" not in str(caught.value) and len(str(caught.value)) < 400
+    assert os.listdir(tmp_path) == ["loop"]
+
+
+@pytest.mark.skipif(not Path("/proc/self").exists(), reason="no /proc here")
+def test_a_place_that_is_no_disk_is_named() -> None:
+    with pytest.raises(JgptError, match="/proc/x: cannot be written there"):
+        write("/proc/x", need_bytes=1000)
 
 
 def test_too_little_disk_is_seen_before_the_work(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -417,6 +502,18 @@ def test_a_short_stage_does_not_replace_an_unfinished_run_unasked(tmp_path: Path
     assert sorted(os.listdir(tmp_path / "out")) == ["manifest.json", "本文.txt"]
 
 
+def test_only_files_of_a_run_are_replaced_with_it(tmp_path: Path) -> None:
+    unfinished(tmp_path / "out")
+    for name in ("plan.json", "metrics.jsonl.partial", "model.safetensors", "config.json", "tokenizer.model"):
+        (tmp_path / "out" / name).write_text("{}")
+    (tmp_path / "out" / "notes.txt").write_text("大切")
+    with untouched(tmp_path), pytest.raises(ArtifactError, match=r"did not write \(notes\.txt\)"):
+        write(tmp_path / "out", overwrite=True)
+    (tmp_path / "out" / "notes.txt").unlink()
+    write(tmp_path / "out", maker(), overwrite=True)
+    assert sorted(os.listdir(tmp_path / "out")) == ["manifest.json", "本文.txt"]
+
+
 def test_a_damaged_finished_run_is_rebuilt_with_overwrite(tmp_path: Path) -> None:
     unfinished(tmp_path / "out")
     (tmp_path / "out" / "model").write_text("重み")
@@ -465,7 +562,7 @@ def test_read_run_names_what_is_there(tmp_path: Path) -> None:
         with pytest.raises(ArtifactError, match="holds no pretrain run"):
             read_run(tmp_path, "pretrain")
     (tmp_path / "run.json").write_text(json.dumps({"stage": "eval", "parameters": {}, "inputs": []}))
-    with pytest.raises(ArtifactError, match="holds a eval run, not a pretrain run"):
+    with pytest.raises(ArtifactError, match="holds a run of the stage eval, not pretrain"):
         read_run(tmp_path, "pretrain")
 
 

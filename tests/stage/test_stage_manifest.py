@@ -156,3 +156,10 @@ def test_a_json_file_stays_whole_when_its_replacement_cannot_be_written(tmp_path
     with pytest.raises(TypeError):
         write_json(tmp_path / "a.json", {"題": object()})
     assert json.loads((tmp_path / "a.json").read_text()) == {"題": "雪国"}
+
+
+def test_folders_are_named_as_people_call_them(tmp_path: Path) -> None:
+    make(tmp_path / "a")
+    for stage, name in (("shard", "shards"), ("pretrain", "model"), ("eval", "results")):
+        with pytest.raises(ArtifactError, match=f"is a corpus folder, a {name} folder was expected"):
+            read_manifest(tmp_path / "a", stage)

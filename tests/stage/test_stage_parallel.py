@@ -75,7 +75,7 @@ def test_a_worker_killed_from_outside_ends_in_one_line(tmp_path: Path) -> None:
     script.write_text(
         textwrap.dedent("""
         import os, signal
-        from stage.errors import JgptError
+        from stage.errors import JgptError, UsageError
         from stage.parallel import run_over
 
         def work(task):
@@ -117,6 +117,8 @@ def test_stopping_early_ends_the_workers() -> None:
 
 def test_zero_workers_means_all_cores() -> None:
     assert worker_count(3) == 3
+    with pytest.raises(UsageError, match="--workers -1: must be 0"):
+        worker_count(-1)
     assert worker_count(0) == len(os.sched_getaffinity(0))
 
 

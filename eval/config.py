@@ -56,6 +56,8 @@ class EvalConfig:
         self.tasks = [name.strip() for entry in self.tasks for name in entry.split(",") if name.strip()]
         for name in self.tasks:
             check_task_name(name)
+        if self.shots > 0 and set(self.tasks) <= set(INTRINSIC):
+            raise UsageError(f"shots {self.shots}: has no effect, the tasks {', '.join(self.tasks)} take no examples")
         if len(set(self.tasks)) < len(self.tasks):
             raise UsageError(f"tasks {','.join(self.tasks)}: names a task twice")
         if self.split != "valid":

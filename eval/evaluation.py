@@ -9,14 +9,14 @@ from itertools import chain
 from pathlib import Path
 from typing import Any
 
-from eval.config import INTRINSIC, EvalConfig
+from eval.config import EvalConfig
 from eval.documents import Documents
 from eval.intrinsic import build_intrinsic
 from eval.language import held_out, language_record
 from eval.multiple_choice import ChoiceTask, ItemScores, encode_items, measure, predict, score_items, trivial_baselines
 from eval.ngram import KneserNey
 from eval.scoring import ModelScorer, is_cut
-from eval.task import build_items, load_task
+from eval.task import build_items, find_tasks
 from jgpt.data.shards import ShardSet
 from jgpt.model.folder import load_config, load_model
 from jgpt.model.gpt import GPT
@@ -59,17 +59,13 @@ def evaluate(
             f"{place}: was written with another tokenizer than {model} has: shard the corpus with that one"
         )
     preset = load_config(model).normalization or "none"
-    declared: dict[str, ChoiceTask | None] = {}
-    for name in config.tasks:
-        declared[name] = None
-        if name not in INTRINSIC:
-            task, folder = load_task(name), None if data is None else Path(data)
-            valid, train = task.find(folder, config.split), task.find_train(folder, config.shots)
-            inputs += [Input("data", str(file), sha256_file(str(file))) for file in (valid, train) if file is not None]
-            # read now: a broken file should fail before minutes of scoring
-            declared[name] = build_items(
-                task, valid, train, shots=config.shots, limit=config.limit, seed=config.seed, preset=preset
-            )
+    declared: dict[str, ChoiceTask | None] = dict.fromkeys(config.tasks)
+    for name, (task, valid, train) in find_tasks(config, data).items():
+        inputs += [Input("data", str(file), sha256_file(str(file))) for file in (valid, train) if file is not None]
+        # read now: a broken file should fail before minutes of scoring
+        declared[name] = build_items(
+            task, valid, train, shots=config.shots, limit=config.limit, seed=config.seed, preset=preset
+        )
     if data is not None and not any(declared.values()):
         asked = ", ".join(config.tasks) or "asked for"
         log.warning("--data %s: has no effect, none of the tasks %s reads files", data, asked)

@@ -13,7 +13,7 @@ import yaml
 
 from corpora.normalization import normalize_prompt
 from corpora.reading import parse_record
-from eval.config import TASK_FOLDER, check_task_name
+from eval.config import INTRINSIC, TASK_FOLDER, EvalConfig, check_task_name
 from eval.multiple_choice import ChoiceTask, Item
 from stage.errors import InputError, UsageError
 from stage.files import reading
@@ -153,6 +153,13 @@ def load_task(name: str) -> Task:
     task = Task(name=name, **record | {"metrics": tuple(record["metrics"]), "leaks": tuple(record.get("leaks", ()))})
     assert task.primary in task.metrics, f"{name}: the primary metric is not among the metrics"
     return task
+
+
+def find_tasks(config: EvalConfig, data: Path | str | None) -> dict[str, tuple[Task, Path, Path | None]]:
+    """The tasks of a configuration that read files, with their valid and train files; raises what ``find`` does."""
+    folder = None if data is None else Path(data)
+    tasks = [load_task(name) for name in config.tasks if name not in INTRINSIC]
+    return {task.name: (task, task.find(folder, config.split), task.find_train(folder, config.shots)) for task in tasks}
 
 
 def build_items(

@@ -2,14 +2,20 @@
 
 import dataclasses
 import difflib
+import math
+import os
 import re
 import sys
 import typing
 from argparse import ArgumentError
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any, NoReturn, TypeVar
 
+import yaml
 from jsonargparse import ActionYesNo, ArgumentParser, Namespace, set_parsing_settings
+
+from stage.errors import UsageError
 
 set_parsing_settings(docstring_parse_attribute_docstrings=True)
 
@@ -23,6 +29,9 @@ COMMON: dict[str, tuple[Any, Any, str]] = {
     "overwrite": (bool, False, "Replace the output folder where it was made with other parameters."),
     "quiet": (bool, False, "No progress bars and no messages but warnings and errors."),
 }
+
+# What the tensor library and the random generators take of flags of these names.
+MOST = {"threads": 4 * (os.cpu_count() or 1), "workers": 1024, "seed": (1 << 63) - 1, "count": 1 << 31}
 
 
 class Parser(ArgumentParser):
@@ -75,12 +84,48 @@ class Parser(ArgumentParser):
         """Add ``--config FILE``."""
         self.add_argument("--config", action="config", help="YAML file with these settings; flags after it win.")
 
-    def parse_args(self, *arguments: Any, **more: Any) -> Namespace:  # type: ignore[override]
-        """Parse; a configuration file that is no text gets one line as well."""
+    def parse_args(self, arguments: Sequence[str]) -> Namespace:  # type: ignore[override]
+        """Parse; first the configuration files are checked, of which jsonargparse lets some mistakes pass."""
+        for before, word in zip(["", *arguments], arguments, strict=False):
+            file = word if before == "--config" else word.removeprefix("--config=")
+            if (before == "--config" or file != word) and os.path.isfile(file):
+                self._check_file(file)
+        given = super().parse_args(arguments)
+        for name, most in MOST.items():
+            if not 0 <= (value := given.get(name, 0)) <= most:
+                self.error(f"--{name} {value}: must be a whole number from 0 to {most}")
+        return given
+
+    def _check_file(self, file: str) -> None:
         try:
-            return super().parse_args(*arguments, **more)
+            settings = yaml.safe_load(Path(file).read_text("utf-8"))
         except UnicodeDecodeError as error:
-            self.error(f"--config: byte {error.start} of the file is not UTF-8 text")
+            self.error(f"{file}: byte {error.start} is not UTF-8 text")
+        except (yaml.YAMLError, ValueError) as error:
+            self.error(str(error).replace("<unicode string>", file))
+        self._check_mapping(settings, file, "")
+
+    def _check_mapping(self, settings: Any, file: str, prefix: str) -> None:
+        where = f"{file}: {prefix.removesuffix('.')}".removesuffix(": ")
+        if not isinstance(settings, dict):
+            self.error(f"{where}: {_shown(settings)}; a mapping of settings is expected")
+        hints = {action.dest: getattr(action, "_typehint", None) for action in self._actions}
+        for key, value in settings.items():
+            name = f"{prefix}{key}"
+            inner = next(iter(typing.get_args(hints.get(name))), None)
+            if any(known.startswith(f"{name}.") and known != f"{name}.help" for known in hints):
+                self._check_mapping(value, file, f"{name}.")
+            elif name not in hints:
+                near = difflib.get_close_matches(name, list(hints), n=1)
+                hint = f"did you mean {near[0]}?" if near else "it is no setting"
+                self.error(f"{file}: {name}: {hint}")
+            elif dataclasses.is_dataclass(inner):
+                if not (
+                    isinstance(value, list) and all(isinstance(entry, dict) and "path" in entry for entry in value)
+                ):
+                    self.error(f"{file}: {name}: each entry needs path: …, as in [{{path: novel.txt}}]")
+            elif value is None:
+                self.error(f"{file}: {name}: is empty; give a value or leave it out")
 
     def first_positional(self, arguments: Sequence[str]) -> int | None:
         """Where in the arguments the first one stands that is neither a flag nor the value of one."""
@@ -106,6 +151,7 @@ class Parser(ArgumentParser):
         text = re.sub(r'Parser key "([\w.]+)": ', r"\1: ", text)
         text = re.sub(r"Expected a typing\.Literal\[(.*?)\]\. Got value: (.*)", r"expected one of \1, got \2", text)
         text = re.sub(r"Expected an? <class '(\w+)'>\. Got value: (.*)", r"expected \1, got \2", text)
+        text = re.sub(r"expected float, got (nan|[+-]?inf)", r"expected a finite number, got \1", text)
         unknown = re.search(r"unrecognized arguments: (--[\w.]+)", text) or re.search(
             r"Group '([\w.]+)' does not accept option '(\w+)'", text
         )
@@ -131,17 +177,32 @@ def build(config: type[C], values: Namespace | dict[str, Any], **given: Any) -> 
         if entry.name in given:
             arguments[entry.name] = given[entry.name]
         elif entry.name in values:
-            arguments[entry.name] = _value(hints[entry.name], values[entry.name])
+            arguments[entry.name] = _value(entry.name, hints[entry.name], values[entry.name])
     return config(**arguments)
 
 
-def _value(hint: Any, value: Any) -> Any:
-    if dataclasses.is_dataclass(hint) and isinstance(hint, type) and isinstance(value, (Namespace, dict)):
-        return build(hint, value)
+def _value(name: str, hint: Any, value: Any) -> Any:
+    if dataclasses.is_dataclass(hint) and isinstance(hint, type) and not isinstance(value, hint):
+        if not isinstance(value, (Namespace, dict)):
+            raise UsageError(f"{name}: {_shown(value)}; a mapping of settings is expected")
+        try:
+            return build(hint, value)
+        except UsageError as error:
+            # the configuration names its flags as they are without this section
+            text = re.sub(rf"--(?!{name}\.)(?=\w)", f"--{name}.", str(error))
+            raise UsageError(text if "--" in text else f"{name}: {text}") from None
     if typing.get_origin(hint) is list and isinstance(value, list):
         (inner,) = typing.get_args(hint)
-        return [_value(inner, entry) for entry in value]
+        return [_value(name, inner, entry) for entry in value]
+    if value is None and hint in (int, float, str):
+        raise UsageError(f"--{name}: is empty; expected {hint.__name__}")
+    if isinstance(value, float) and not math.isfinite(value):
+        raise UsageError(f"--{name}: expected a finite number, got {value}")
     return value
+
+
+def _shown(value: Any) -> str:
+    return "is empty" if value is None else f"is a {type(value).__name__}"
 
 
 def _fields(config: type) -> list[tuple[dataclasses.Field[Any], Any]]:

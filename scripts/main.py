@@ -1,13 +1,15 @@
 """The ``jgpt`` command: finds the subcommand, imports only that one, turns mistakes into one line."""
 
 import difflib
+import io
 import logging
 import os
 import sys
 from collections.abc import Sequence
 from importlib import import_module
+from typing import BinaryIO
 
-from stage.errors import JgptError
+from stage.errors import InputError, JgptError
 from stage.version import VERSION
 
 # subcommand: module below scripts.commands, line of help; two words where a stage has several commands
@@ -36,6 +38,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """Run the command line and exit with its status: 0 done, 1 failed, 2 wrong usage."""
+    _prepare_streams()
     try:
         try:
             status = run(list(sys.argv[1:] if arguments is None else arguments))
@@ -45,11 +48,20 @@ def main(arguments: Sequence[str] | None = None) -> None:
         # the reader of our output (head, less) has gone: not an error, and nothing more can be written
         os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
         status = 0
+    except OSError as error:
+        sys.stderr.write(f"jgpt: cannot read or write: {error}\n")
+        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
+        status = 1
     raise SystemExit(status)
 
 
 def run(arguments: list[str]) -> int:
     """Run the command line; returns the exit status."""
+    for before, word in zip(["", *arguments], arguments, strict=False):
+        if any("\ud800" <= character <= "\udfff" for character in word):
+            flag = next((each.split("=")[0] for each in (word, before) if each.startswith("--")), "an argument")
+            sys.stderr.write(f"jgpt: {flag} is not UTF-8 text; check the terminal's locale (LANG)\n")
+            return 2
     if not arguments or arguments[0] in ("-h", "--help", "help"):
         print(overview())
         return 0
@@ -112,6 +124,27 @@ def _find(arguments: list[str]) -> tuple[str | None, list[str]]:
         if len(arguments) >= words and name in COMMANDS:
             return name, arguments[words:]
     return None, []
+
+
+class _ClosedStdin(io.StringIO):
+    @property
+    def buffer(self) -> BinaryIO:
+        raise InputError("stdin is closed; pipe the text into this command")
+
+
+def _prepare_streams() -> None:
+    """UTF-8 whatever the locale; what was closed is replaced, lest the next file that is opened take its place."""
+    if sys.stdin is None:
+        os.open(os.devnull, os.O_RDONLY)
+        sys.stdin = _ClosedStdin()
+    if sys.stderr is None:
+        sys.stderr = os.fdopen(os.open(os.devnull, os.O_WRONLY), "w")
+    if sys.stdout is None:
+        sys.stderr.write("jgpt: stdout is closed; use > /dev/null to drop what is printed\n")
+        raise SystemExit(1)
+    for stream, errors in ((sys.stdout, "surrogateescape"), (sys.stderr, "backslashreplace")):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(encoding="utf-8", errors=errors)
 
 
 class _AboveBars(logging.Handler):

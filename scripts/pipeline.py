@@ -7,7 +7,7 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from scripts.recipe import RecipeConfig, SamplesConfig
+from scripts.recipe import RecipeConfig, SamplesConfig, check_preset
 from stage.manifest import NAME, Manifest, read_manifest, write_json
 
 log = logging.getLogger(__name__)
@@ -82,6 +82,12 @@ def run_pipeline(recipe: RecipeConfig, out: Path, machine: Machine, data: Path |
         ("pretrain", train),
         ("eval", measure),
     ]
+    check_preset(recipe.pretrain)
+    from eval.task import build_items, find_tasks
+
+    # a file that is missing or broken should not be found after hours of training
+    for task, valid, train_file in find_tasks(recipe.eval, data).values():
+        build_items(task, valid, train_file, shots=recipe.eval.shots, limit=recipe.eval.limit, seed=recipe.eval.seed)
     for number, (name, work) in enumerate(stages, 1):
         log.info("── %d/%d %s", number, len(stages), name)
         manifest = work()

@@ -2,8 +2,9 @@
 
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import get_args
 
-from corpora.config import CorpusConfig
+from corpora.config import CorpusConfig, Normalization
 from eval.config import EvalConfig
 from jgpt.config import GenerateConfig, PretrainConfig, ShardConfig
 from stage.errors import UsageError
@@ -63,6 +64,13 @@ def find_recipe(name: str) -> Path:
     if name in shipped:
         return FOLDER / f"{name}.yaml"
     raise UsageError(f"{name}: no such recipe file; shipped recipes are {', '.join(shipped)}")
+
+
+def check_preset(config: PretrainConfig) -> None:
+    """Raise UsageError for a normalisation of prompts that does not exist: generation would fail after the training."""
+    name, known = config.model.normalization, get_args(Normalization)
+    if name and name not in known:
+        raise UsageError(f"model.normalization {name!r}: known presets are {', '.join(known)}")
 
 
 def with_data(recipe: RecipeConfig, data: Path | None) -> RecipeConfig:

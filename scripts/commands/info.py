@@ -26,8 +26,12 @@ def main(prog: str, arguments: list[str]) -> None:
         for part in parts:
             _tell(part, given.json)
         return
+    checkpoints = [entry.parent for entry in sorted(folder.glob("*/state.json"))]
     if (folder / "state.json").is_file():
-        _tell_checkpoint(folder, given.json)
+        checkpoints = [folder]
+    for checkpoint in checkpoints:
+        _tell_checkpoint(checkpoint, given.json)
+    if checkpoints:
         return
     _tell(folder, given.json)
 

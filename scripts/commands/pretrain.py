@@ -5,6 +5,7 @@ from typing import Any
 from jgpt.config import PretrainConfig
 from scripts.arguments import Parser, build
 from scripts.commands.corpus_build import print_counts
+from scripts.recipe import check_preset
 from stage.folder import read_run
 
 
@@ -32,6 +33,7 @@ def main(prog: str, arguments: list[str]) -> None:
         parser.set_defaults(_flat(read_run(given.out, "pretrain")["parameters"]))
         given = parser.parse_args(arguments)
     config = build(PretrainConfig, given)
+    check_preset(config)
     from jgpt import pretrain
 
     manifest = pretrain(

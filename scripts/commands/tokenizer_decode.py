@@ -15,6 +15,7 @@ def main(prog: str, arguments: list[str]) -> None:
     )
     parser.add_argument("--tokenizer", type=str, required=True, help="Folder that holds a tokenizer.")
     parser.flag("special", bool, False, "Print special pieces such as </s> by their names instead of leaving them out.")
+    parser.common("quiet")
     given = parser.parse_args(arguments)
     from tokenizer import JapaneseTokenizer
 

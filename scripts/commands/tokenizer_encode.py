@@ -14,6 +14,7 @@ def main(prog: str, arguments: list[str]) -> None:
         ["echo 吾輩は猫である。 | jgpt tokenizer encode --tokenizer my/tokenizer"],
     )
     parser.add_argument("--tokenizer", type=str, required=True, help="Folder that holds a tokenizer.")
+    parser.common("quiet")
     given = parser.parse_args(arguments)
     from tokenizer import JapaneseTokenizer
 

@@ -15,6 +15,7 @@ def main(prog: str, arguments: list[str]) -> None:
     parser.add_argument("text", type=str, help="The text.")
     parser.add_argument("--tokenizer", type=str, required=True, help="Folder that holds a tokenizer.")
     parser.flag("ids", bool, False, "Print the id of each piece as well, a line a piece.")
+    parser.common("quiet")
     given = parser.parse_args(arguments)
     from tokenizer import JapaneseTokenizer
 

@@ -177,7 +177,7 @@ def test_results_of_other_items_are_not_compared(results, tiny_run, tmp_path):
     evaluate(tiny_run / "model", tmp_path / "c", config(tasks=[]), quiet=True)
     with pytest.raises(ArtifactError, match="no task in common"):
         compare(results, tmp_path / "c")
-    with pytest.raises(ArtifactError, match="eval"):
+    with pytest.raises(ArtifactError, match="results folder"):
         compare(results, tiny_run / "model")
 
 

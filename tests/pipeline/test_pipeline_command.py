@@ -119,6 +119,20 @@ def one_line(found, status):
         (["tokenizer", "train", "--corpus", "x", "--out", "y", "--vocab_size", "12"], "--vocab_size 12"),
         (["corpus", "build", "--out", "y"], "no source"),
         (["quickstart", "--colour", "red"], "--colour"),
+        (["quickstart", "--pretrain.model.depth", "0"], "--pretrain.model.depth 0"),
+        (["quickstart", "--samples.generate.top_p", "2"], "--samples.generate.top_p 2.0"),
+        (["quickstart", "--corpus.min_chars", "-1"], "--corpus.min_chars -1"),
+        (["quickstart", "--eval.tasks", "[jnli]"], "task jnli needs --data DIR"),
+        (["quickstart", "--pretrain.model.normalization", "nfkc"], "known presets are ja-v1, none"),
+        (["pretrain", "--shards", "x", "--out", "y", "--model.normalization", "nfkc"], "known presets are ja-v1, none"),
+        (["pretrain", "--shards", "x", "--out", "y", "--threads", "-1"], "--threads -1"),
+        (["pretrain", "--shards", "x", "--out", "y", "--train.minutes", "inf"], "expected a finite number, got inf"),
+        (["generate", "--model", "x", "--temperature", "nan"], "expected a finite number, got nan"),
+        (["score", "猫", "--model", "x", "--threads", "100000"], "--threads 100000"),
+        (["quickstart", "--workers", "-1"], "--workers -1"),
+        (["eval", "compare", "x", "y", "--seed", "-1"], "--seed -1"),
+        (["eval", "show", "particle", "--count", "-1"], "--count -1"),
+        (["eval", "--model", "x", "--out", "y", "--shots", "3"], "shots 3: has no effect"),
     ],
     ids=lambda value: " ".join(value)[:40] if isinstance(value, list) else "",
 )
@@ -136,9 +150,25 @@ def test_wrong_usage_gets_one_line_and_status_2(arguments, message, jgpt, tmp_pa
         ("name: x\ncorpus:\n  sources:\n    - path: embedded:kougo\n      markup: latex\n", "markup: expected one of"),
         ("name: x\ncorpus:\n  sources:\n    - path: embedded:kougo\ntokenizer:\n  vocab_size: big\n", "vocab_size"),
         ("name: x\ncorpus:\n  sources:\n    - path: embedded:kougo\npretrain:\n  train:\n    steps: -1\n", "steps"),
-        ("name: x\n  - y: [\n", ""),
-        ("just text\n", ""),
-        ("", ""),
+        (
+            "name: x\ncorpus:\n  sources:\n    - path: embedded:kougo\npretrian: {}\n",
+            "wrong.yaml: pretrian: did you mean pretrain?",
+        ),
+        (
+            "name: x\ncorpus:\n  sources:\n    - path: embedded:kougo\npretrain:\n  model: {dpth: 1}\n",
+            "did you mean pretrain.model.depth?",
+        ),
+        (
+            "name: x\ncorpus:\n  sources:\n    - path: embedded:kougo\npretrain:\n  model: [1]\n",
+            "pretrain.model: is a list; a mapping",
+        ),
+        ("name: x\ncorpus:\n  sources:\n    - path: embedded:kougo\npretrain:\n  seed:\n", "pretrain.seed: is empty"),
+        ("name: x\ncorpus:\n", "corpus: is empty; a mapping"),
+        ("name: x\ncorpus:\n  sources:\n", "corpus.sources: each entry needs path"),
+        ("name: x\ncorpus:\n  sources: [file.txt]\n", "corpus.sources: each entry needs path"),
+        ("name: x\n  - y: [\n", 'in "wrong.yaml", line 2'),
+        ("just text\n", "wrong.yaml: is a str; a mapping"),
+        ("", "wrong.yaml: is empty; a mapping"),
         ("corpus:\n  sources:\n    - path: embedded:kougo\n", "name"),
         ("name: a/b\ncorpus:\n  sources:\n    - path: embedded:kougo\n", "name 'a/b'"),
     ],
@@ -254,8 +284,13 @@ def test_generate_prints_the_prompt_and_its_continuation_alone(finished, start_j
 
 def test_a_prompt_that_is_no_text_gets_one_line(finished, jgpt):
     out, _ = finished
-    assert "surrogate" in one_line(jgpt("generate", "--model", out / "model", "--prompt", "\udcff猫"), 2)
-    assert "surrogate" in one_line(jgpt("score", "\udcff猫", "--model", out / "model"), 2)
+    for arguments, name in (
+        (["--prompt", "\udcff猫"], "--prompt"),
+        (["--prompt=\udcff"], "--prompt"),
+        (["\udcff"], "argument"),
+    ):
+        found = one_line(jgpt("generate", "--model", out / "model", *arguments), 2)
+        assert f"{name} is not UTF-8 text; check the terminal's locale (LANG)" in found
 
 
 def test_score_prints_a_line_a_token_and_the_sum(finished, jgpt):
@@ -281,6 +316,39 @@ def test_a_reader_that_goes_away_is_no_error(finished, start_jgpt):
         os.close(reading)
         assert process.communicate(timeout=120)[1] == ""
         assert process.returncode == 0
+
+
+@pytest.mark.parametrize(
+    ("command", "message"),
+    [
+        ("--help >&-", "stdout is closed"),
+        ("corpus stats $OUT/corpus >&-", "stdout is closed"),
+        ("corpus stats $OUT/corpus >/dev/full", "No space left"),
+        ("generate --model $OUT/model --max_tokens 1 >/dev/full", "No space left"),
+        ("tokenizer encode --tokenizer $OUT/tokenizer <&-", "stdin is closed"),
+    ],
+)
+def test_a_closed_or_full_stream_gets_one_line(command, message, finished):
+    environment = os.environ | {"PYTHONPATH": str(ROOT), "OUT": str(finished[0])}
+    shell = ["bash", "-c", f'"{sys.executable}" -m scripts {command}']
+    ended = subprocess.run(shell, capture_output=True, text=True, cwd=ROOT, env=environment, timeout=120)
+    assert message in one_line((ended.returncode, ended.stdout, ended.stderr), 1)
+
+
+def test_output_is_utf8_whatever_the_locale(finished):
+    command = [
+        sys.executable,
+        "-m",
+        "scripts",
+        "tokenizer",
+        "show",
+        "に神",
+        "--tokenizer",
+        finished[0] / "tokenizer",
+    ]
+    environment = os.environ | {"PYTHONPATH": str(ROOT), "PYTHONIOENCODING": "ascii"}
+    shown = subprocess.run(command, capture_output=True, cwd=ROOT, env=environment, timeout=120)
+    assert shown.stdout.decode("utf-8").replace("|", "").strip() == "に神"
 
 
 def test_tokenizer_encode_and_decode_are_inverse(finished, start_jgpt):
@@ -317,6 +385,7 @@ def test_info_tells_what_every_artifact_is(finished, jgpt):
         assert printed.startswith(f"{out / folder}: {stage}, whole")
         assert json.loads(jgpt("info", out / folder, "--json")[1])["stage"] == stage
     assert jgpt("info", out)[1].count("whole") == 5
+    assert jgpt("info", out / "model" / "checkpoints")[1].count("checkpoint after step") >= 2
     assert "after step 60" in jgpt("info", out / "model" / "checkpoints" / "step-00000060")[1]
 
 

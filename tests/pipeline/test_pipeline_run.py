@@ -134,7 +134,7 @@ def test_flags_of_a_recipe_may_be_switches(tmp_path, jgpt):
         "name: x\ncorpus:\n  sources: [{path: nothing.txt}]\n  deduplicate: false\npretrain:\n  model: {bias: true}\n"
     )
     (tmp_path / "x.yaml").write_text(yaml, "utf-8")
-    assert "--model.bias belongs to" in jgpt("run", tmp_path / "x.yaml")[2]
+    assert "--pretrain.model.bias belongs to" in jgpt("run", tmp_path / "x.yaml")[2]
     status, _, errors = jgpt(
         "run", tmp_path / "x.yaml", "--no_pretrain.model.bias", "--out", tmp_path / "run", "--quiet"
     )

@@ -79,7 +79,8 @@ def run(arguments: list[str]) -> int:
         hint = f"did you mean {' or '.join(near)}?" if near else "see jgpt --help"
         sys.stderr.write(f"jgpt: there is no command {asked!r}; {hint}\n")
         return 2
-    # Threads that wait should sleep: where another process needs a core, spinning ones made training ten times slower.
+    # Threads that wait should sleep: where another process needs a core, spinning ones made training many times slower
+    # (docs/experiments.md); on a machine of one's own OMP_WAIT_POLICY=ACTIVE is somewhat faster.
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
     _log_to_stderr(quiet="--quiet" in rest)

@@ -17,9 +17,11 @@ from pathlib import Path
 VARIANTS = {
     "as jgpt runs": {"OMP_WAIT_POLICY": "PASSIVE", "KEEP": "1"},
     "memory returned after each tensor": {"OMP_WAIT_POLICY": "PASSIVE", "KEEP": "0"},
-    "threads spin while they wait": {"KEEP": "1"},
+    "threads spin for a while": {"GOMP_SPINCOUNT": "10000", "KEEP": "1"},
+    "threads spin, as is the default": {"KEEP": "1"},
     "neither (plain PyTorch)": {"KEEP": "0"},
 }
+THREAD_SETTINGS = ("OMP_WAIT_POLICY", "GOMP_SPINCOUNT")
 
 
 def main() -> None:
@@ -61,7 +63,7 @@ def main() -> None:
 
 def run_child(settings: dict[str, str]) -> float:
     """Median seconds of a step in a fresh process with these settings."""
-    environment = {key: value for key, value in os.environ.items() if key != "OMP_WAIT_POLICY"} | settings
+    environment = {key: value for key, value in os.environ.items() if key not in THREAD_SETTINGS} | settings
     command = [sys.executable, "-m", "scripts.bench.training_step", *sys.argv[1:], "--child"]
     done = subprocess.run(command, env=environment, capture_output=True, text=True, check=True)
     return float(json.loads(done.stdout))

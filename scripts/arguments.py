@@ -2,6 +2,7 @@
 
 import dataclasses
 import difflib
+import logging
 import math
 import os
 import re
@@ -13,16 +14,23 @@ from pathlib import Path
 from typing import Any, NoReturn, TypeVar
 
 import yaml
+from docstring_parser import parse_from_object
 from jsonargparse import ActionYesNo, ArgumentParser, Namespace, set_parsing_settings
 
 from stage.errors import UsageError
+from stage.manifest import Manifest
 
+log = logging.getLogger(__name__)
 set_parsing_settings(docstring_parse_attribute_docstrings=True)
 
 C = TypeVar("C")
 
-# Flags that mean the same everywhere: name, type, default, help.
+# Flags that mean the same everywhere: name, type, default (... for none, so it must be given), help.
 COMMON: dict[str, tuple[Any, Any, str]] = {
+    "corpus": (str, ..., "Documents folder."),
+    "tokenizer": (str, ..., "Folder that holds a tokenizer."),
+    "model": (str, ..., "Model folder, or one of its checkpoints."),
+    "out": (str, ..., "Folder to write."),
     "workers": (int, 0, "Processes that work at once; 0: one a core."),
     "device": (str, "auto", "cpu, cuda, cuda:1, mps; auto: the fastest that is there."),
     "threads": (int, 0, "Threads of the tensor library; 0: its own choice."),
@@ -49,36 +57,31 @@ class Parser(ArgumentParser):
         return f"{self.description}\n\nexamples:\n" + "".join(f"  {each}\n" for each in self.examples) + text[start:]
 
     def flag(self, name: str, kind: Any, default: Any, text: str, **more: Any) -> None:
-        """Add a flag; a bool needs no value."""
+        """Add a flag; a bool needs no value, a default of ... means that the flag must be given."""
         if kind is bool:
             self.add_argument(f"--{name}", action=ActionYesNo, default=default, help=text)
         else:
-            self.add_argument(f"--{name}", type=kind, default=default, help=text, **more)
+            more |= {"required": True} if default is ... else {"default": default}
+            self.add_argument(f"--{name}", type=kind, help=text, **more)
 
     def common(self, *names: str) -> None:
         """Add flags that mean the same everywhere."""
         for name in names:
-            kind, default, text = COMMON[name]
-            self.flag(name, kind, default, text)
+            self.flag(name, *COMMON[name])
 
     def configuration(self, config: type, prefix: str = "", skip: Sequence[str] = ()) -> None:
         """Add a flag for each field of a dataclass, nested ones with dots (``prefix`` ends with one)."""
-        own, nested, texts = [], [], _docstrings(config)
-        for entry, hint in _fields(config):
-            if entry.name in skip:
-                continue
-            if hint is bool:
-                # jsonargparse would demand a value
-                own.append((f"{prefix}{entry.name}", bool(entry.default), texts.get(entry.name, "")))
-            elif dataclasses.is_dataclass(hint) and isinstance(hint, type):
-                nested.append((entry.name, hint))
-        left_out = {*skip, *(name.removeprefix(prefix) for name, _, _ in own), *(name for name, _ in nested)}
-        if any(entry.name not in left_out for entry, _ in _fields(config)):
+        fields = {entry.name: (hint, entry.default) for entry, hint in _fields(config) if entry.name not in skip}
+        switches = [name for name, (hint, _) in fields.items() if hint is bool]  # jsonargparse would demand a value
+        nested = [name for name, (hint, _) in fields.items() if dataclasses.is_dataclass(hint)]
+        if fields.keys() - {*switches, *nested}:
+            left_out = {*skip, *switches, *nested}
             self.add_class_arguments(config, prefix.removesuffix(".") or None, as_group=True, skip=left_out)
-        for name, default, text in own:
-            self.flag(name, bool, default, text)
-        for name, hint in nested:
-            self.configuration(hint, f"{prefix}{name}.")
+        texts = {entry.arg_name: entry.description or "" for entry in parse_from_object(config).params}
+        for name in switches:
+            self.flag(f"{prefix}{name}", bool, fields[name][1], texts.get(name, ""))
+        for name in nested:
+            self.configuration(fields[name][0], f"{prefix}{name}.")
 
     def config_file(self) -> None:
         """Add ``--config FILE``."""
@@ -168,17 +171,23 @@ class Parser(ArgumentParser):
         return f"--{name}" if f"--{name}" in self._option_string_actions else name
 
 
+def shared(given: Namespace, skip: str = "") -> dict[str, Any]:
+    """The flags about the machine that a command has, which the functions of the stages take by the same names."""
+    names = ("workers", "device", "threads", "overwrite", "quiet")
+    return {name: given[name] for name in names if name in given and name != skip}
+
+
+def tell_counts(out: str, manifest: Manifest) -> None:
+    """Log what a stage made in one line."""
+    counts = (f"{name} {value}" for name, value in manifest.counts.items() if isinstance(value, (int, float, str)))
+    log.info("%s: %s", out, ", ".join(counts))
+
+
 def build(config: type[C], values: Namespace | dict[str, Any], **given: Any) -> C:
     """Make a dataclass of parsed values, nested ones included; ``given`` replaces fields. Its own checks raise UsageError."""
     values = vars(values) if isinstance(values, Namespace) else values
-    hints = typing.get_type_hints(config)
-    arguments = {}
-    for entry in dataclasses.fields(config):  # type: ignore[arg-type]
-        if entry.name in given:
-            arguments[entry.name] = given[entry.name]
-        elif entry.name in values:
-            arguments[entry.name] = _value(entry.name, hints[entry.name], values[entry.name])
-    return config(**arguments)
+    hints = {entry.name: hint for entry, hint in _fields(config) if entry.name in values and entry.name not in given}
+    return config(**{name: _value(name, hint, values[name]) for name, hint in hints.items()}, **given)
 
 
 def _value(name: str, hint: Any, value: Any) -> Any:
@@ -208,9 +217,3 @@ def _shown(value: Any) -> str:
 def _fields(config: type) -> list[tuple[dataclasses.Field[Any], Any]]:
     hints = typing.get_type_hints(config)
     return [(entry, hints[entry.name]) for entry in dataclasses.fields(config)]
-
-
-def _docstrings(config: type) -> dict[str, str]:
-    from docstring_parser import parse_from_object
-
-    return {entry.arg_name: entry.description or "" for entry in parse_from_object(config).params}

@@ -12,27 +12,30 @@ from typing import BinaryIO
 from stage.errors import InputError, JgptError
 from stage.version import VERSION
 
-# subcommand: module below scripts.commands, line of help; two words where a stage has several commands
+# subcommand: function in a module below scripts.commands, line of help; two words where a stage has several commands
 COMMANDS: dict[str, tuple[str, str]] = {
-    "quickstart": ("quickstart", "the whole pipeline on the embedded default corpus, a few minutes on a laptop CPU"),
-    "run": ("run", "the whole pipeline from a YAML recipe, into runs/NAME"),
-    "corpus build": ("corpus_build", "raw text to clean documents"),
-    "corpus stats": ("corpus_stats", "figures of a documents folder"),
-    "tokenizer train": ("tokenizer_train", "train a SentencePiece BPE tokenizer on documents or text files"),
-    "tokenizer measure": ("tokenizer_measure", "how well tokenizers cut a text"),
-    "tokenizer show": ("tokenizer_show", "a text cut into its pieces"),
-    "tokenizer encode": ("tokenizer_encode", "text on stdin to ids"),
-    "tokenizer decode": ("tokenizer_decode", "ids on stdin to text"),
-    "shard": ("shard", "documents and a tokenizer to token files"),
-    "pretrain": ("pretrain", "token files to a GPT"),
-    "eval": ("evaluate", "a model to numbers: bits per character and tasks"),
-    "eval compare": ("eval_compare", "two results, item by item"),
-    "eval tasks": ("eval_tasks", "the tasks there are"),
-    "eval show": ("eval_show", "rendered prompts of a task"),
-    "generate": ("generate", "continue a prompt"),
-    "score": ("score", "surprisal of each token of a text"),
-    "info": ("info", "what is this folder, and is it whole?"),
-    "report": ("report", "write report.html of a run folder anew"),
+    "quickstart": (
+        "run.quickstart",
+        "the whole pipeline on the embedded default corpus, a few minutes on a laptop CPU",
+    ),
+    "run": ("run.run", "the whole pipeline from a YAML recipe, into runs/NAME"),
+    "corpus build": ("corpus.corpus_build", "raw text to clean documents"),
+    "corpus stats": ("corpus.corpus_stats", "figures of a documents folder"),
+    "tokenizer train": ("tokenizing.tokenizer_train", "train a SentencePiece BPE tokenizer on documents or text files"),
+    "tokenizer measure": ("tokenizing.tokenizer_measure", "how well tokenizers cut a text"),
+    "tokenizer show": ("tokenizing.tokenizer_show", "a text cut into its pieces"),
+    "tokenizer encode": ("tokenizing.tokenizer_encode", "text on stdin to ids"),
+    "tokenizer decode": ("tokenizing.tokenizer_decode", "ids on stdin to text"),
+    "shard": ("shard.shard", "documents and a tokenizer to token files"),
+    "pretrain": ("pretrain.pretrain", "token files to a GPT"),
+    "eval": ("evaluation.evaluate", "a model to numbers: bits per character and tasks"),
+    "eval compare": ("evaluation.eval_compare", "two results, item by item"),
+    "eval tasks": ("evaluation.eval_tasks", "the tasks there are"),
+    "eval show": ("evaluation.eval_show", "rendered prompts of a task"),
+    "generate": ("generation.generate", "continue a prompt"),
+    "score": ("generation.score", "surprisal of each token of a text"),
+    "info": ("info.info", "what is this folder, and is it whole?"),
+    "report": ("run.report", "write report.html of a run folder anew"),
 }
 
 
@@ -72,8 +75,9 @@ def run(arguments: list[str]) -> int:
     if below and arguments[0] not in COMMANDS and (len(arguments) == 1 or arguments[1] in ("-h", "--help")):
         print("\n".join(f"  jgpt {name:<20}{COMMANDS[name][1]}" for name in below))
         return 0
-    name, rest = _find(arguments)
-    if name is None:
+    words = next((words for words in (2, 1) if " ".join(arguments[:words]) in COMMANDS), 0)
+    name, rest = " ".join(arguments[:words]), arguments[words:]
+    if not name:
         asked = " ".join(arguments[:2]) if below else arguments[0]
         near = below or difflib.get_close_matches(asked, list(COMMANDS), n=3)
         hint = f"did you mean {' or '.join(near)}?" if near else "see jgpt --help"
@@ -85,7 +89,8 @@ def run(arguments: list[str]) -> int:
     os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
     _log_to_stderr(quiet="--quiet" in rest)
     try:
-        import_module(f"scripts.commands.{COMMANDS[name][0]}").main(f"jgpt {name}", rest)
+        module, function = COMMANDS[name][0].split(".")
+        getattr(import_module(f"scripts.commands.{module}"), function)(f"jgpt {name}", rest)
         return 0
     except JgptError as error:
         sys.stderr.write(f"jgpt {name}: {error}\n")
@@ -100,31 +105,18 @@ def run(arguments: list[str]) -> int:
 
 def overview() -> str:
     """What ``jgpt --help`` prints."""
-    width = max(map(len, COMMANDS)) + 2
-    lines = [f"  {name:<{width}}{text}" for name, (_, text) in COMMANDS.items()]
-    return "\n".join(
-        [
-            f"jgpt {VERSION}: from your own Japanese text to a small GPT that you have measured",
-            "",
-            "usage: jgpt COMMAND [FLAGS]      jgpt COMMAND --help explains one",
-            "",
-            *lines,
-            "",
-            "first steps:",
-            "  jgpt quickstart",
-            "  jgpt corpus build novel.txt --out my/corpus",
-            "  jgpt tokenizer train --corpus my/corpus --out my/tokenizer",
-        ]
-    )
+    commands = "\n".join(f"  {name:<19}{text}" for name, (_, text) in COMMANDS.items())
+    return f"""\
+jgpt {VERSION}: from your own Japanese text to a small GPT that you have measured
 
+usage: jgpt COMMAND [FLAGS]      jgpt COMMAND --help explains one
 
-def _find(arguments: list[str]) -> tuple[str | None, list[str]]:
-    """The longest subcommand that the arguments begin with, and what follows it."""
-    for words in (2, 1):
-        name = " ".join(arguments[:words])
-        if len(arguments) >= words and name in COMMANDS:
-            return name, arguments[words:]
-    return None, []
+{commands}
+
+first steps:
+  jgpt quickstart
+  jgpt corpus build novel.txt --out my/corpus
+  jgpt tokenizer train --corpus my/corpus --out my/tokenizer"""
 
 
 class _ClosedStdin(io.StringIO):

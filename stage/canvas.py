@@ -1,7 +1,7 @@
 """The SVG canvas that plots are drawn on: elements, colours, the width of text, and places on an axis.
 
-A picture scales to the width of its place (``viewBox``). Colours are CSS variables, so that a page can set them for light and
-dark (``--plot-1`` to ``--plot-6``, ``--ink``, ``--soft``, ``--rule``, ``--paper``), each with a fallback.
+A picture scales to the width of its place (``viewBox``). Colours are variables of the page's CSS, which sets them for light and
+dark: ``--plot-1`` to ``--plot-6``, ``--ink``, ``--soft``, ``--rule``, ``--paper``.
 """
 
 import html
@@ -12,11 +12,9 @@ import unicodedata
 from stage.numbers import log_ticks, nice_ticks
 
 SIZE, SMALL = 12, 11  # of text
-INK, SOFT, RULE, PAPER = "var(--ink,#222)", "var(--soft,#666)", "var(--rule,#ddd)", "var(--paper,#fff)"
-COLOURS = tuple(
-    f"var(--plot-{number},{fallback})"
-    for number, fallback in enumerate(("#1f5f8b", "#c8442b", "#3c7a52", "#a8760a", "#7459a6", "#6d737a"), 1)
-)
+INK, SOFT, RULE, PAPER = "var(--ink)", "var(--soft)", "var(--rule)", "var(--paper)"
+COLOURS = [f"var(--plot-{number})" for number in range(1, 7)]
+_HALO = {"paint_order": "stroke", "stroke": PAPER, "stroke_width": "4", "stroke_linejoin": "round"}
 _NOT_XML = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\ud800-\udfff\ufffe\uffff]")
 
 
@@ -80,11 +78,10 @@ class Canvas:
 
     def add(self, tag: str, text: str = "", hint: str = "", **attributes: str | float) -> None:
         """An element: attributes with _ for -, empty ones left out; ``hint`` is shown under the pointer."""
-        written = (
-            f' {name.replace("_", "-")}="{_written(value)}"' for name, value in attributes.items() if value != ""
-        )
+        shown = {name.replace("_", "-"): _written(value) for name, value in attributes.items() if value != ""}
+        written = "".join(f' {name}="{value}"' for name, value in shown.items())
         title = f"<title>{escape(hint)}</title>" if hint else ""
-        self.parts.append(f"<{tag}{''.join(written)}>{escape(text)}{title}</{tag}>")
+        self.parts.append(f"<{tag}{written}>{escape(text)}{title}</{tag}>")
 
     def line(
         self, x1: float, y1: float, x2: float, y2: float, stroke: str = RULE, thick: float = 1, dash: str = ""
@@ -95,9 +92,7 @@ class Canvas:
         self, x: float, y: float, text: str, anchor: str = "", fill: str = INK, size: float = SIZE, halo: bool = False
     ) -> None:
         """``halo`` keeps what lies beneath away from the letters."""
-        more = (
-            {"paint_order": "stroke", "stroke": PAPER, "stroke_width": "4", "stroke_linejoin": "round"} if halo else {}
-        )
+        more = _HALO if halo else {}
         self.add("text", text, x=x, y=y, text_anchor=anchor, fill=fill, font_size="" if size == SIZE else size, **more)
 
     def tick(self, x: float, y: float, text: str) -> None:
@@ -106,23 +101,13 @@ class Canvas:
         self.text(min(max(x, half), self.width - half), y, text, "middle", SOFT)
 
     def bar(self, x: float, y: float, wide: float, tall: float, fill: str, hint: str = "", faint: bool = False) -> None:
-        opacity = "0.45" if faint else ""
-        self.add(
-            "rect", "", hint, x=x, y=y, width=max(wide, 0.5), height=max(tall, 0), rx=2, fill=fill, fill_opacity=opacity
-        )
+        wide, tall, opacity = max(wide, 0.5), max(tall, 0), "0.45" if faint else ""
+        self.add("rect", "", hint, x=x, y=y, width=wide, height=tall, rx=2, fill=fill, fill_opacity=opacity)
 
     def path(self, points: list[tuple[float, float]], stroke: str, faint: bool) -> None:
-        commands = "M" + "L".join(f"{_written(x)} {_written(y)}" for x, y in points)
+        line = {"d": "M" + "L".join(f"{_written(x)} {_written(y)}" for x, y in points), "fill": "none"}
         thick, opacity = (1, "0.35") if faint else (2, "")
-        self.add(
-            "path",
-            d=commands,
-            fill="none",
-            stroke=stroke,
-            stroke_width=thick,
-            stroke_opacity=opacity,
-            stroke_linejoin="round",
-        )
+        self.add("path", **line, stroke=stroke, stroke_width=thick, stroke_opacity=opacity, stroke_linejoin="round")
 
     def open_clip(self, x: float, y: float, wide: float, tall: float) -> None:
         """Hide what following elements draw outside of a box, until ``close_clip``."""

@@ -1,12 +1,13 @@
 """Plots as inline SVG: pure functions from numbers to a string, with the standard library alone.
 
 ``width`` is the width in CSS pixels for which text has its natural size: below ``WIDE`` the layout is that of a phone.
-Values that are not finite are left out; a picture with nothing to draw says so.
+Every plot wants at least one value, and finite ones.
 """
 
 import math
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
+from itertools import pairwise
 
 from stage.canvas import COLOURS, INK, PAPER, SIZE, SMALL, SOFT, Canvas, Scale, colour, fit, text_width
 from stage.numbers import bare, compact, digits, nice_ticks, percent, tick_texts
@@ -15,6 +16,7 @@ NARROW, WIDE, FULL = 344, 500, 1000
 """Widths to draw for: a phone, half and the whole of a desktop page."""
 
 _SIGNS = "●■◆▲"  # tell marks apart without colour
+_FEW = 40  # points that are marked with dots
 
 
 @dataclass(frozen=True)
@@ -28,8 +30,6 @@ class Series:
     """Index of the colour: 0 to 5."""
     faint: bool = False
     """Background of another series: pale, without a label, no part in the limits of y."""
-    dots: bool = False
-    """Mark every point (for few points)."""
 
 
 @dataclass(frozen=True)
@@ -44,9 +44,7 @@ class Mark:
     @property
     def ends(self) -> tuple[float, float]:
         """The ends of the interval, or the value twice."""
-        if self.low is None or self.high is None or not math.isfinite(self.low + self.high):
-            return self.value, self.value
-        return self.low, self.high
+        return (self.value, self.value) if self.low is None or self.high is None else (self.low, self.high)
 
     def written(self, show: Callable[[float], str]) -> str:
         """Value and interval with ``show`` for the numbers."""
@@ -66,16 +64,10 @@ class Bar(Mark):
 
 
 def smooth(values: Sequence[float], reach: int) -> list[float]:
-    """Moving average over ``reach`` values to either side, fewer at the start, where a curve falls steeply.
-
-    Values that are not finite do not enter it.
-    """
-    out = []
-    for index in range(len(values)):
-        near = values[index - min(reach, index) : index + min(reach, index) + 1]
-        finite = [value for value in near if math.isfinite(value)]
-        out.append(sum(finite) / len(finite) if finite else math.nan)
-    return out
+    """Moving average over ``reach`` values to either side, fewer at the start, where a curve falls steeply."""
+    reaches = [min(reach, index) for index in range(len(values))]
+    spans = (values[index - near : index + near + 1] for index, near in enumerate(reaches))
+    return [sum(span) / len(span) for span in spans]
 
 
 def line_plot(
@@ -90,20 +82,16 @@ def line_plot(
     width: int = WIDE,
     height: int = 0,
 ) -> str:
-    """Lines over an axis of numbers, labelled at their ends, with dotted reference lines.
+    """Lines over an axis of numbers, labelled at their ends, with dotted reference lines; few points get dots.
 
     What lies beyond ``y_low`` and ``y_high`` is clipped. Long series are thinned to what the eye can part.
     """
-    drawn = [(entry, points) for entry in series if (points := _points(entry, width))]
-    if not drawn:
-        return _nothing(title, width)
-    references = [mark for mark in references if math.isfinite(mark.value)]
-    strong = [points for entry, points in drawn if not entry.faint] or [points for _, points in drawn]
-    ys = [y for points in strong for _, y in points] + [mark.value for mark in references]
+    drawn = [(entry, _points(entry, width)) for entry in series]
+    named = [(entry, points[-1][1]) for entry, points in drawn if entry.label and not entry.faint]
+    ys = [y for entry, points in drawn if not entry.faint for _, y in points] + [mark.value for mark in references]
     low, high = min(ys) if y_low is None else y_low, max(ys) if y_high is None else y_high
     margin = (high - low) * 0.05 or abs(high) * 0.1 or 1.0
     low, high = low - margin * (y_low is None), high + margin * (y_high is None or high <= low)
-    named = [(entry, points[-1][1]) for entry, points in drawn if entry.label and not entry.faint]
     ends = max((text_width(entry.label) + 10 for entry, _ in named), default=8.0)
     out = Canvas(width, height or (230 if width < WIDE else 300 if width < FULL else 340), title)
     xs = [x for _, points in drawn for x, _ in points]
@@ -115,7 +103,7 @@ def line_plot(
         placed = [(place_x(x), place_y(y)) for x, y in points]
         curve += placed
         out.path(placed, colour(entry.colour), entry.faint)
-        if entry.dots or len(points) == 1:
+        if len(points) <= _FEW and not entry.faint:
             for (x, y), (at, value) in zip(placed, points, strict=True):
                 hint = f"{entry.label} {compact(at)}: {digits(value)}"
                 out.add("circle", "", hint, cx=x, cy=y, r=3, fill=colour(entry.colour), stroke=PAPER)
@@ -150,10 +138,6 @@ def bar_plot(
 
     ``limit`` is the right end of the axis (default: the largest value); ``show`` writes a number.
     """
-    bars = [bar for bar in bars if math.isfinite(bar.value)]
-    if not bars:
-        return _nothing(title, width)
-    bars = [replace(bar, marks=tuple(mark for mark in bar.marks if math.isfinite(mark.value))) for bar in bars]
     reach = max(value for bar in bars for entry in (bar, *bar.marks) for value in (0.0, entry.value, *entry.ends))
     labels = min(max(text_width(bar.label) for bar in bars), width * 0.3)
     figures = max(text_width(bar.written(show)) for bar in bars)
@@ -173,10 +157,9 @@ def bar_plot(
             for x1, y1, x2, y2 in ((low, y, high, y), (low, y - half, low, y + half), (high, y - half, high, y + half)):
                 out.line(x1, y1, x2, y2, stroke, thick)
 
-    if axis:
-        for tick in scale.ticks(5 if beside else 4):
-            out.line(place(tick), 0, place(tick), out.height - 18)
-            out.tick(place(tick), out.height - 4, bare(show(tick)))
+    for tick in scale.ticks(5 if beside else 4) if axis else ():
+        out.line(place(tick), 0, place(tick), out.height - 18)
+        out.tick(place(tick), out.height - 4, bare(show(tick)))
     for index, bar in enumerate(bars):
         top = index * row + (7 if beside else 22) + (9 if order else 0)
         text = bar.written(show)
@@ -208,11 +191,9 @@ def histogram(
     edges: Sequence[float], counts: Sequence[int], *, title: str, x_label: str = "", width: int = WIDE
 ) -> str:
     """Vertical bars over bins on a logarithmic axis: ``edges`` (positive) is one longer than ``counts``."""
-    if not any(counts) or len(edges) != len(counts) + 1:
-        return _nothing(title, width)
     out = Canvas(width, 190 if width < WIDE else 240, title)
     place_x, place_y = _axes(out, (edges[0], edges[-1]), (0, max(counts)), width - 8, x_label, log=True)
-    for start, stop, count in zip(edges, edges[1:], counts, strict=False):
+    for (start, stop), count in zip(pairwise(edges), counts, strict=True):
         x, y, hint = place_x(start), place_y(count), f"{compact(start)} – {compact(stop)}: {count:,}"
         out.bar(x + 0.5, y, place_x(stop) - x - 1, place_y(0) - y, colour(0), hint)
     return out.render()
@@ -222,10 +203,7 @@ def share_bar(
     parts: Sequence[tuple[str, float]], *, title: str, show: Callable[[float], str] = compact, width: int = WIDE
 ) -> str:
     """One bar cut into shares of a whole, with a legend that gives each part's value and percentage."""
-    parts = [(label, value) for label, value in parts if math.isfinite(value) and value > 0]
-    whole = sum(value for _, value in parts)
-    if not parts:
-        return _nothing(title, width)
+    whole = sum(value for _, value in parts) or 1.0
     columns = 1 if width < WIDE else 2 if width < FULL else 4
     rows = math.ceil(len(parts) / columns)
     out = Canvas(width, 36 + rows * 21, title)
@@ -272,15 +250,9 @@ def _axes(
     return place_x, place_y
 
 
-def _nothing(title: str, width: int) -> str:
-    out = Canvas(width, 48, title)
-    out.text(width / 2, 28, "no figures to draw", "middle", SOFT)
-    return out.render()
-
-
 def _points(series: Series, limit: int) -> list[tuple[float, float]]:
-    """The finite points, at most ``limit``: further ones are averaged in neighbouring groups, the last point kept."""
-    pairs = [(x, y) for x, y in zip(series.x, series.y, strict=False) if math.isfinite(x) and math.isfinite(y)]
+    """The points, at most ``limit``: further ones are averaged in neighbouring groups, the first and the last kept."""
+    pairs = list(zip(series.x, series.y, strict=True))
     if len(pairs) <= limit:
         return pairs
     size = math.ceil(len(pairs) / limit)

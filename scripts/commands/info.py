@@ -9,7 +9,7 @@ from stage.errors import ArtifactError
 from stage.manifest import check_outputs, read_manifest
 
 
-def main(prog: str, arguments: list[str]) -> None:
+def info(prog: str, arguments: list[str]) -> None:
     """What is this folder, and is it whole?"""
     parser = Parser(
         prog,
@@ -21,19 +21,12 @@ def main(prog: str, arguments: list[str]) -> None:
     parser.common("quiet")
     given = parser.parse_args(arguments)
     folder = Path(given.folder)
-    parts = [entry.parent for entry in sorted(folder.glob("*/manifest.json"))] if folder.is_dir() else []
-    if parts and not (folder / "manifest.json").exists():
-        for part in parts:
-            _tell(part, given.json)
-        return
-    checkpoints = [entry.parent for entry in sorted(folder.glob("*/state.json"))]
-    if (folder / "state.json").is_file():
-        checkpoints = [folder]
-    for checkpoint in checkpoints:
-        _tell_checkpoint(checkpoint, given.json)
-    if checkpoints:
-        return
-    _tell(folder, given.json)
+    # the folder itself, or what lies in it: the stages of a run, the checkpoints of a training
+    patterns = ("manifest.json", "state.json", "*/manifest.json", "*/state.json")
+    found = (sorted(folder.glob(pattern)) for pattern in patterns)
+    for file in next(filter(None, found), [folder / "manifest.json"]):
+        tell = _tell_checkpoint if file.name == "state.json" else _tell
+        tell(file.parent, given.json)
 
 
 def _tell(folder: Path, as_json: bool) -> None:
@@ -66,8 +59,8 @@ def _tell_checkpoint(folder: Path, as_json: bool) -> None:
         step = int(state["step"])
     except (ValueError, KeyError, TypeError):
         raise ArtifactError(f"{folder}: its state.json is broken; take another checkpoint") from None
-    record = {"stage": "checkpoint", "state": state, "config": asdict(config)}
     if as_json:
+        record = {"stage": "checkpoint", "state": state, "config": asdict(config)}
         print(json.dumps(record, ensure_ascii=False, indent=1))
     else:
         print(f"{folder}: checkpoint after step {step}, {config.parameters / 1e6:.1f}M parameters")

@@ -3,13 +3,12 @@
 from typing import Any
 
 from jgpt.config import PretrainConfig
-from scripts.arguments import Parser, build
-from scripts.commands.corpus_build import print_counts
+from scripts.arguments import Parser, build, shared, tell_counts
 from scripts.recipe import check_preset
 from stage.folder import read_run
 
 
-def main(prog: str, arguments: list[str]) -> None:
+def pretrain(prog: str, arguments: list[str]) -> None:
     """Token files to a GPT."""
     parser = Parser(
         prog,
@@ -34,19 +33,10 @@ def main(prog: str, arguments: list[str]) -> None:
         given = parser.parse_args(arguments)
     config = build(PretrainConfig, given)
     check_preset(config)
-    from jgpt import pretrain
+    from jgpt import pretrain as train
 
-    manifest = pretrain(
-        given.shards,
-        given.out,
-        config,
-        resume=given.resume,
-        device=given.device,
-        threads=given.threads,
-        overwrite=given.overwrite,
-        quiet=given.quiet,
-    )
-    print_counts(given.out, manifest.counts)
+    manifest = train(given.shards, given.out, config, resume=given.resume, **shared(given))
+    tell_counts(given.out, manifest)
 
 
 def _flat(parameters: dict[str, Any], prefix: str = "") -> dict[str, Any]:

@@ -1,17 +1,18 @@
-"""``jgpt run``."""
+"""``jgpt run``, ``jgpt quickstart`` and ``jgpt report``: the whole pipeline."""
 
+import json
 import os
 import shlex
 import shutil
 import sys
 from pathlib import Path
 
-from scripts.arguments import Parser, build
-from scripts.pipeline import Finished, Machine, run_pipeline
+from scripts.arguments import Parser, build, shared
+from scripts.pipeline import REPORT, SAMPLES, run_pipeline
 from scripts.recipe import RecipeConfig, find_recipe, with_data
 
 
-def main(prog: str, arguments: list[str]) -> None:
+def run(prog: str, arguments: list[str]) -> None:
     """Run a recipe."""
     parser = recipe_parser(
         prog,
@@ -33,6 +34,32 @@ def main(prog: str, arguments: list[str]) -> None:
     run_recipe(parser, [arguments[place], "--config", str(recipe), *arguments[:place], *arguments[place + 1 :]])
 
 
+def quickstart(prog: str, arguments: list[str]) -> None:
+    """The whole pipeline on the embedded default corpus."""
+    parser = recipe_parser(
+        prog,
+        "Run the whole pipeline on the embedded default corpus, literary Japanese of 1887 to 1917: corpus, tokenizer, shards, "
+        "pretrain, eval, samples and a report, in a few minutes on a laptop CPU.",
+        ["jgpt quickstart", "jgpt quickstart --pretrain.train.minutes 20 --out runs/longer"],
+    )
+    run_recipe(parser, ["--config", str(find_recipe("quickstart")), *arguments])
+
+
+def report(prog: str, arguments: list[str]) -> None:
+    """Write the report of a run folder."""
+    parser = Parser(
+        prog,
+        "Write report.html, one self-contained page, of whatever stages a run folder holds; prints its path.",
+        ["jgpt report runs/quickstart"],
+    )
+    parser.add_argument("run", type=str, help="A run folder: runs/NAME.")
+    parser.common("quiet")
+    given = parser.parse_args(arguments)
+    from scripts.report import write_report
+
+    print(write_report(Path(given.run)))
+
+
 def recipe_parser(prog: str, description: str, examples: list[str]) -> Parser:
     parser = Parser(prog, description, examples)
     parser.config_file()
@@ -49,26 +76,28 @@ def run_recipe(parser: Parser, arguments: list[str]) -> None:
     recipe = build(RecipeConfig, given)
     data = Path(given.data) if given.data else None
     out = Path(given.out or Path("runs") / recipe.name)
-    machine = Machine(given.workers, given.device, given.threads, given.overwrite, given.quiet)
-    print(closing(run_pipeline(with_data(recipe, data), out, machine, data)))
+    run_pipeline(with_data(recipe, data), out, data, **shared(given))
+    print(closing(out))
     sys.stdout.flush()
 
 
-def closing(finished: Finished) -> str:
+def closing(out: Path) -> str:
     """What a run ends with: the headline figure, the samples, the report, what to try next."""
-    from scripts.commands.evaluate import figure, summary
+    from scripts.commands.evaluation import figure, summary
 
     # in a shell that has not activated the environment, only the path works
     by_path = os.path.basename(sys.argv[0]) == "jgpt" and not shutil.which("jgpt")
     jgpt = shlex.quote(os.path.relpath(sys.argv[0])) if by_path else "jgpt"
-    model = shlex.quote(str(finished.out / "model"))
-    prompt = next((entry["prompt"] for entry in finished.samples if entry["prompt"]), "")
-    lines = ["", summary(finished.results), ""]
-    for number, entry in enumerate(finished.samples, 1):
+    results = json.loads((out / "eval" / "results.json").read_text("utf-8"))
+    samples = json.loads((out / SAMPLES).read_text("utf-8"))
+    model = shlex.quote(str(out / "model"))
+    prompt = next((entry["prompt"] for entry in samples if entry["prompt"]), "")
+    lines = ["", summary(results), ""]
+    for number, entry in enumerate(samples, 1):
         lines += [f"sample {number}: {entry['prompt']}▸{entry['text']}", ""]
     lines += [
-        f"validation: {figure(finished.results['language']['bits_per_character'])} bits per character",
-        f"report:     {finished.report}",
+        f"validation: {figure(results['language']['bits_per_character'])} bits per character",
+        f"report:     {out / REPORT}",
         "",
         "next:",
         f"  {jgpt} generate --model {model} --prompt {shlex.quote(prompt)} --temperature 0.9",

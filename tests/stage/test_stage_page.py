@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from stage.errors import JgptError
-from stage.page import Page, Piece, Step, Tile
+from stage.page import Figure, Page, Piece
 from stage.plots import Bar, bar_plot
 
 EVIL = "<script>alert('𠮷')</script>\"&"
@@ -41,19 +41,25 @@ class Reader(HTMLParser):
         self.text += data
 
 
+def page_of(*texts: str) -> Page:
+    page = Page("x", "副題", "和文")
+    for text in texts:
+        page.paragraph(text)
+    return page
+
+
 def full_page(text: str = "本文") -> Page:
-    page = Page(text, "ja", subtitle=text, seal="和文")
-    page.tiles([Tile(text, text, text, text, text, strong=True), Tile("数", "1")])
+    page = Page(text, subtitle=text, seal=text)
+    page.tiles([Figure(text, text, text, text, (text,), "strong"), Figure("数", "", "1")])
     page.section(text, text)
-    page.paragraph(text, "ja")
+    page.paragraph(text)
     page.note(text)
-    page.warning(text)
-    page.steps([Step(text, text, text, (text,)), Step("無", "無", "—", missing=True)])
-    page.table([text], [[text], [12345], [0.5]])
-    page.figure(partial(bar_plot, [Bar(text, 1.0)]), text, caption=text)
-    page.figure(partial(bar_plot, [Bar(text, 1.0)]), text, wide=True)
-    page.pieces([Piece(text, text), Piece("<0xE3>", raw=True)], text, caption=text)
-    page.section(text)
+    page.warning(text, "ja")
+    page.steps([Figure(text, text, text, remarks=(text,)), Figure("無", "", "—", kind="missing")])
+    page.table([text], [[text], [12345]])
+    page.figure(partial(bar_plot, [Bar(text, 1.0)]), text, text, text)
+    page.figure(partial(bar_plot, [Bar(text, 1.0)]), text, "", wide=True)
+    page.pieces([Piece(text, text), Piece("<0xE3>", raw=True)], text, text, text)
     page.sample(text, text, text)
     page.details(text, {text: text, "nested": {"key": None}, "sources": [{"path": text}]}, text)
     return page
@@ -80,8 +86,7 @@ def test_the_page_loads_nothing() -> None:
 
 
 def test_addresses_in_text_become_plain_links_without_the_full_stop() -> None:
-    page = Page("x")
-    page.paragraph("(https://example.org/a_(b)?x=1&y=2). 出典：https://例え.jp/本。次")
+    page = page_of("(https://example.org/a_(b)?x=1&y=2). 出典：https://例え.jp/本。次")
     links = [attributes.get("href") for tag, attributes in Reader(page.render()).tags if tag == "a"]
     assert links == ["https://example.org/a_(b)?x=1&y=2", "https://例え.jp/本"]
 
@@ -92,21 +97,21 @@ def test_the_head_serves_phones_and_dark_mode() -> None:
     metas = {attributes.get("name"): attributes.get("content") for tag, attributes in tags if tag == "meta"}
     assert page.startswith("<!doctype html>")
     assert "width=device-width" in (metas["viewport"] or "") and metas["color-scheme"] == "light dark"
-    assert ("html", {"lang": "ja"}) in tags and "prefers-color-scheme:dark" in page and "@media print" in page
+    assert ("html", {"lang": "en"}) in tags and "prefers-color-scheme:dark" in page and "@media print" in page
 
 
-def test_sections_of_one_name_get_different_anchors_that_the_links_reach() -> None:
-    page = Page("x")
-    for heading in ("Corpus", "Corpus", "評価", "評価"):
+def test_the_links_at_the_top_reach_their_sections() -> None:
+    page = page_of()
+    for heading in ("Corpus", "About these numbers", "評価"):
         page.section(heading)
     tags = Reader(page.render()).tags
     names = [attributes["id"] for tag, attributes in tags if tag == "h2"]
-    assert len(set(names)) == 4
+    assert names == ["corpus", "about-these-numbers", "評価"]
     assert [attributes["href"] for tag, attributes in tags if tag == "a"] == [f"#{name}" for name in names]
 
 
 def test_japanese_samples_are_vertical_and_others_are_not() -> None:
-    page = Page("x")
+    page = page_of()
     page.sample("吾輩は", "猫である。名前はまだ無い。\n　どこで生れたか")
     page.sample("def f(x):", " return 一")
     kinds = [attributes.get("class") for tag, attributes in Reader(page.render()).tags if tag == "figure"]
@@ -114,20 +119,20 @@ def test_japanese_samples_are_vertical_and_others_are_not() -> None:
 
 
 def test_prompt_and_continuation_are_told_apart_and_line_ends_kept() -> None:
-    page = Page("x")
+    page = page_of()
     page.sample("春は", "あけぼの。\nやうやう")
     assert "<b>春は</b>あけぼの。\nやうやう</blockquote>" in page.render()
 
 
 def test_spaces_and_line_ends_in_pieces_are_visible() -> None:
-    page = Page("x")
-    page.pieces([Piece("\n"), Piece(" の"), Piece("\u3000")], "分割")
+    page = page_of()
+    page.pieces([Piece("\n"), Piece(" の"), Piece("\u3000")], "分割", "", "")
     text = Reader(page.render()).text
     assert "⏎" in text and "␣の" in text and "□" in text
 
 
 def test_nested_parameters_get_dotted_names() -> None:
-    page = Page("x")
+    page = page_of()
     page.details(
         "設定",
         {"train": {"steps": 5, "minutes": None}, "sources": [{"path": "a"}, {"path": "b"}], "empty": {}},
@@ -146,5 +151,5 @@ def test_the_file_is_written_whole_and_replaces_the_old_one(tmp_path: Path) -> N
 
 def test_a_place_that_cannot_be_written_is_one_clear_line(tmp_path: Path) -> None:
     with pytest.raises(JgptError, match="cannot be written") as caught:
-        Page("x").write(tmp_path / "missing" / "report.html")
+        page_of().write(tmp_path / "missing" / "report.html")
     assert "\n" not in str(caught.value)

@@ -1,0 +1,107 @@
+"""``jgpt eval``, and below it compare, tasks and show."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+from eval.config import INTRINSIC, EvalConfig
+from scripts.arguments import Parser, build, shared
+
+
+def evaluate(prog: str, arguments: list[str]) -> None:
+    """A model to numbers."""
+    parser = Parser(
+        prog,
+        "Measure bits per character on the valid split, and tasks; beside each figure a 95 % interval and the baselines.",
+        [
+            "jgpt eval --model my/model --out my/eval",
+            "jgpt eval --model my/model --tasks jcommonsenseqa,jnli --data eval-data --out my/jglue",
+            "jgpt eval tasks      jgpt eval show TASK      jgpt eval compare A B",
+        ],
+    )
+    parser.config_file()
+    parser.common("model", "out")
+    upstream = "Folder of the tasks' files, laid out as upstream: DATA/jglue/jcommonsenseqa-v1.3/…."
+    parser.flag("data", str, None, upstream)
+    parser.flag("shards", str, None, "Shards to measure on; default: those that the model was trained on.")
+    parser.flag("tasks", str, ",".join(INTRINSIC), "Tasks, parted by commas.")
+    parser.configuration(EvalConfig, skip=["tasks"])
+    parser.flag("dtype", str, "auto", "Precision of the weights: float32 (auto) or bfloat16.")
+    parser.common("device", "threads", "overwrite", "quiet")
+    given = parser.parse_args(arguments)
+    config = build(EvalConfig, given, tasks=[given.tasks])
+    from eval import evaluate as measure
+    from scripts.loading import limit_threads
+
+    limit_threads(given.threads)
+    more = {"data": given.data, "shards": given.shards, "dtype": given.dtype}
+    measure(given.model, given.out, config, **more, **shared(given, skip="threads"))
+    print(summary(json.loads((Path(given.out) / "results.json").read_text("utf-8"))))
+
+
+def eval_compare(prog: str, arguments: list[str]) -> None:
+    """Two results, item by item."""
+    parser = Parser(
+        prog,
+        "Compare two results on the items that both answered: difference of the primary metric (B - A) with a paired bootstrap "
+        "interval, exact McNemar p-value, and which items changed. JSON on stdout.",
+        ["jgpt eval compare runs/a/eval runs/b/eval"],
+    )
+    parser.add_argument("a", type=str, help="Results folder.")
+    parser.add_argument("b", type=str, help="Results folder.")
+    parser.flag("seed", int, 0, "Draws the resamples.")
+    parser.common("quiet")
+    given = parser.parse_args(arguments)
+    from eval.comparison import compare
+
+    print(json.dumps(compare(given.a, given.b, seed=given.seed), ensure_ascii=False, indent=1))
+
+
+def eval_tasks(prog: str, arguments: list[str]) -> None:
+    """The tasks there are."""
+    parser = Parser(prog, "List the tasks that --tasks takes.", ["jgpt eval tasks", "jgpt eval tasks --json"])
+    parser.flag("json", bool, False, "Print JSON.")
+    parser.common("quiet")
+    given = parser.parse_args(arguments)
+    from eval.listing import list_tasks
+
+    tasks = list_tasks()
+    if given.json:
+        print(json.dumps(tasks, ensure_ascii=False, indent=1))
+        return
+    for task in tasks:
+        needs = "needs --data" if task["needs_data"] else "from any corpus"
+        print(f"{task['name']:<18} {needs:<16} {task['title']}")
+
+
+def eval_show(prog: str, arguments: list[str]) -> None:
+    """Rendered prompts of a task."""
+    example = "jgpt eval show jcommonsenseqa --data eval-data"
+    parser = Parser(prog, "Print a task's first items as the model sees them.", [example])
+    parser.add_argument("task", type=str, help="A task of `jgpt eval tasks`.")
+    parser.flag("data", str, None, "Folder of the tasks' files.")
+    parser.flag("count", int, 3, "How many items.")
+    parser.common("quiet")
+    given = parser.parse_args(arguments)
+    from eval.listing import show_task
+
+    print(show_task(given.task, data=Path(given.data) if given.data else None, count=given.count))
+
+
+def summary(results: dict[str, Any]) -> str:
+    """The figures of ``results.json`` as lines of text."""
+    names = ("bits_per_character", "bits_per_byte")
+    rows = [(name, name, results["language"], results["language"]["baselines"]) for name in names]
+    for name, task in results["tasks"].items():
+        rows.append((f"{name} {task['primary']}", task["primary"], task["metrics"], task["baselines"]))
+    lines = []
+    for label, metric, own, baselines in rows:
+        others = (f"{name} {figure(record[metric])}" for name, record in baselines.items() if metric in record)
+        lines.append(f"{label:<28} {figure(own[metric])}   {', '.join(others)}")
+    return "\n".join(lines)
+
+
+def figure(record: dict[str, float]) -> str:
+    """A figure with its 95 % interval, where there is one."""
+    interval = f" [{record['low']:.3f}, {record['high']:.3f}]" if "low" in record else ""
+    return f"{record['value']:.3f}{interval}"

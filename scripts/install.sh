@@ -30,6 +30,8 @@ install() {
     return
   fi
   echo "installing jgpt$extras and what it needs into .venv (some minutes the first time) …" >&2
-  .venv/bin/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable ".$extras"
+  # compat: a plain path entry, which a clone named jgpt in the current directory does not hide, as it does a finder
+  .venv/bin/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt \
+    --config-settings editable_mode=compat --editable ".$extras"
   echo "$wanted" >"$stamp"
 }

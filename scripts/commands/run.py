@@ -102,6 +102,6 @@ def closing(out: Path) -> str:
         "next:",
         f"  {jgpt} generate --model {model} --prompt {shlex.quote(prompt)} --temperature 0.9",
         f"  {jgpt} score --model {model} {shlex.quote(prompt or '今日は')}",
-        f"  {jgpt} corpus build YOUR.txt --out my/corpus        then: tokenizer train, shard, pretrain (see README)",
+        f"  {jgpt} corpus build YOUR.txt --out my/corpus  # then tokenizer train, shard, pretrain: see README",
     ]
     return "\n".join(lines)

@@ -6,6 +6,7 @@ what they annotate stays. Parse before normalising: NFKC would fold the marks aw
 
 import re
 import unicodedata
+from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import chain, islice
 
@@ -15,6 +16,8 @@ GETA = "〓"
 _DASHES = re.compile(r"-{8,}")
 _LEGEND = re.compile(r"【テキスト中に現れる記号について】|［表記について］")
 _FOOTER = re.compile(r"^[ 　]*底本[ 　]*[：:]", re.MULTILINE)
+_NOTICE = re.compile("ボランティアの皆さん.*$", re.MULTILINE)
+_LONGEST_FOOTER = 5000
 _COLOPHON = re.compile(r"^[ 　]*(底本の親本|底本|初出|入力|校正)[ 　]*[：:][ 　]*(.*)$")
 _RUBY = re.compile(
     r"[㐀-䶿一-鿿々〆〇ヶ𠀀-𯿿][｜]?《[ぁ-ゖァ-ヺー・ゝゞヽヾ]{1,30}》|｜[^｜《》\n]{1,30}《[^《》\n]{1,30}》"
@@ -60,19 +63,26 @@ def is_aozora(text: str) -> bool:
 def parse_aozora(text: str) -> Work:
     """Take header, footer, ruby and notes out of a work; resolve external characters, accents and repeat marks.
 
+    Several works one after another (files that somebody joined) become one text; what is told of it is the first's.
     Never raises: marks without a partner are dropped and the text beside them is kept.
     """
     text = text.replace("\r\n", "\n").replace("\r", "\n").removeprefix("\ufeff")
-    text, colophon = _split_footer(text)
-    lines, header = _split_header(text.split("\n"), with_footer=bool(colophon))
-    body: list[str] = []
-    for line in lines:
-        plain = parse_line(line)
-        # a line that held nothing but notes (page breaks, indents) is none
-        if plain.strip() or not line.strip():
-            body.append(plain)
-    metadata = {name: plain for name, value in (header | colophon).items() if (plain := parse_line(value).strip())}
-    return Work("\n".join(body).strip("\n"), metadata)
+    bodies: list[str] = []
+    metadata: dict[str, str] = {}
+    for part, colophon in _split_works(text):
+        lines, header = _split_header(part.strip("\n").split("\n"), with_footer=bool(colophon))
+        body: list[str] = []
+        for line in lines:
+            plain = parse_line(line)
+            # a line that held nothing but notes (page breaks, indents) is none
+            if plain.strip() or not line.strip():
+                body.append(plain)
+        bodies.append("\n".join(body).strip("\n"))
+        if len(bodies) == 1:
+            metadata = {
+                name: plain for name, value in (header | colophon).items() if (plain := parse_line(value).strip())
+            }
+    return Work("\n\n".join(body for body in bodies if body), metadata)
 
 
 def parse_line(line: str) -> str:
@@ -134,15 +144,28 @@ def resolve_gaiji(note: str) -> str:
     return GETA
 
 
-def _split_footer(text: str) -> tuple[str, dict[str, str]]:
-    match = _FOOTER.search(text)
-    if match is None:
-        return text, {}
-    colophon: dict[str, str] = {}
-    for line in text[match.start() :].split("\n"):
-        if entry := _COLOPHON.match(line):
-            colophon.setdefault(entry[1], entry[2].strip())
-    return text[: match.start()], colophon
+def _split_works(text: str) -> Iterator[tuple[str, dict[str, str]]]:
+    """Each work of a text without its footer, and what the footer says.
+
+    A footer goes on to the notice that thanks the volunteers, which closes every file of Aozora Bunko; without one to the end
+    of the text, or if that is far (the longest known has 3,027 characters) to a blank line: text is never taken for a footer.
+    """
+    start = 0
+    while match := _FOOTER.search(text, start):
+        notice = _NOTICE.search(text, match.end())
+        end = notice.end() if notice else len(text)
+        if end - match.start() > _LONGEST_FOOTER:
+            blank = text.find("\n\n", match.end())
+            end = blank if blank >= 0 else text.find("\n", match.end())
+            end = end if end >= 0 else len(text)
+        colophon: dict[str, str] = {}
+        for line in text[match.start() : end].split("\n"):
+            if entry := _COLOPHON.match(line):
+                colophon.setdefault(entry[1], entry[2].strip())
+        yield text[start : match.start()], colophon
+        start = end
+    if start == 0 or text[start:].strip():
+        yield text[start:], {}
 
 
 def _split_header(lines: list[str], with_footer: bool) -> tuple[list[str], dict[str, str]]:

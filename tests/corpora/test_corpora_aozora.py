@@ -177,3 +177,28 @@ def test_of_real_works_no_markup_survives_and_no_text_is_lost() -> None:
 @pytest.mark.skipif(not SHARED.is_dir(), reason="the shared data are not beside the checkout")
 def test_few_external_characters_of_real_works_stay_unresolved() -> None:
     assert sum(parse_aozora(entry["text"]).text.count("〓") for entry in _works()) < 150
+
+
+def _file(title: str, sentence: str, notice: bool = True) -> str:
+    legend = "-" * 55 + "\n【テキスト中に現れる記号について】\n\n《》：ルビ\n" + "-" * 55
+    end = "青空文庫作成ファイル：\n入力、校正、制作にあたったのは、ボランティアの皆さんです。\n" if notice else ""
+    return f"{title}\n山田一郎\n\n{legend}\n\n{sentence}\n\n\n底本：「全集」出版社\n入力：某\n校正：某\n{end}"
+
+
+def test_works_that_somebody_joined_into_one_file_are_all_kept():
+    titles = [f"作品{number}" for number in range(11)]
+    work = parse_aozora("\n".join(_file(title, f"これは{title}の本文《ほんぶん》である。" * 20) for title in titles))
+    assert [f"これは{title}の本文である。" in work.text for title in titles] == [True] * 11
+    assert "底本" not in work.text and "ボランティア" not in work.text and "記号について" not in work.text
+    assert work.metadata["title"] == "作品0"
+
+
+def test_a_footer_without_its_closing_notice_takes_no_text_with_it():
+    story = "猫は窓から外を見てゐた。\n" * 1000
+    work = parse_aozora(_file("前", "本文である。", notice=False) + "\n\n" + story)
+    assert "本文である。" in work.text and work.text.count("猫は窓から") == 1000
+
+
+def test_many_footers_take_time_in_proportion():
+    # quadratic work on 200,000 footers would not end in the time a test has
+    assert parse_aozora("底本：甲\nボランティアの皆さん\n" * 200_000).text == ""

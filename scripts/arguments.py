@@ -53,7 +53,7 @@ class Parser(ArgumentParser):
     def format_help(self, *arguments: Any) -> str:
         """What the command is for and examples of it come before the many flags."""
         text = str(super().format_help(*arguments))
-        start = text.find("\noptions:")
+        start = next(place for head in ("positional arguments", "options") if (place := text.find(f"\n{head}:")) >= 0)
         return f"{self.description}\n\nexamples:\n" + "".join(f"  {each}\n" for each in self.examples) + text[start:]
 
     def flag(self, name: str, kind: Any, default: Any, text: str, **more: Any) -> None:

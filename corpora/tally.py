@@ -6,7 +6,7 @@ from typing import Any
 import pyarrow
 import pyarrow.compute
 
-_UNITS = ("documents", "characters", "bytes")
+_UNITS = ("documents", "characters", "bytes", "raw_characters")
 
 
 class Tally:
@@ -19,9 +19,9 @@ class Tally:
     def add_documents(self, table: pyarrow.Table) -> None:
         """Count documents by source and split."""
         table = table.append_column("bytes", pyarrow.compute.binary_length(table.column("text")))
-        aggregates = [("chars", "count"), ("chars", "sum"), ("bytes", "sum")]
+        aggregates = [("chars", "count"), ("chars", "sum"), ("bytes", "sum"), ("raw_chars", "sum")]
         for row in table.group_by(["source", "split"]).aggregate(aggregates).to_pylist():
-            for unit, name in zip(_UNITS, ("chars_count", "chars_sum", "bytes_sum"), strict=True):
+            for unit, name in zip(_UNITS, ("chars_count", "chars_sum", "bytes_sum", "raw_chars_sum"), strict=True):
                 self._kept[row["source"], row["split"], unit] += int(row[name])
 
     def add_rejected(self, table: pyarrow.Table) -> None:

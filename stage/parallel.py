@@ -65,7 +65,8 @@ def run_over(
                 bar.update()
         except BrokenProcessPool:
             raise JgptError(
-                "a worker process died, most likely for lack of memory: fewer --workers need less of it"
+                "a worker process died, most likely for lack of memory: fewer --workers need less of it "
+                '(a script of your own must start its work under if __name__ == "__main__")'
             ) from None
         except KeyboardInterrupt:
             for process in active_children():

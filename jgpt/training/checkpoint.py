@@ -33,6 +33,8 @@ class TrainingState:
     """Time of training, over all parts of an interrupted run."""
     best_valid_loss: float | None = None
     """Nats a token."""
+    last_valid_loss: float | None = None
+    """Nats a token, when it was measured last."""
 
 
 def save_checkpoint(

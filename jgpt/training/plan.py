@@ -6,9 +6,11 @@ import math
 from dataclasses import asdict, dataclass, fields, replace
 from pathlib import Path
 
+import torch
+
 from jgpt.config import ModelConfig, TrainConfig
 from jgpt.training.schedule import phases
-from stage.errors import ArtifactError, UsageError
+from stage.errors import ArtifactError, InputError, UsageError
 from stage.manifest import write_json
 
 log = logging.getLogger(__name__)
@@ -127,6 +129,25 @@ def memory_bytes(model: ModelConfig, micro_batch: int) -> int:
     activations = tokens * model.depth * model.width * 34
     logits = tokens * model.vocab_size * 3
     return 4 * (4 * model.parameters + activations + logits)
+
+
+def check_memory(model: ModelConfig, micro_batch: int, device: torch.device) -> None:
+    """Raise InputError when a step cannot fit into the memory there is."""
+    need = memory_bytes(model, micro_batch)
+    if device.type == "cuda":
+        free = torch.cuda.mem_get_info(device)[0]
+    else:
+        try:
+            with open("/proc/meminfo") as stream:
+                free = next(int(line.split()[1]) * 1024 for line in stream if line.startswith("MemAvailable"))
+        except (OSError, StopIteration):
+            return
+    if need > free:
+        raise InputError(
+            f"a training step needs about {need / 1e9:.1f} GB of memory and {free / 1e9:.1f} GB are free: "
+            f"ask for a smaller --train.micro_batch (now {micro_batch}), --model.depth, --model.width (now {model.width}) or "
+            "--model.context_length"
+        )
 
 
 def describe(model: ModelConfig, train: TrainConfig, plan: Plan, windows: int, device: str) -> list[str]:

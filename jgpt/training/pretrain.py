@@ -27,11 +27,11 @@ from jgpt.training.checkpoint import (
 from jgpt.training.metrics import NAME as METRICS
 from jgpt.training.metrics import Metrics
 from jgpt.training.optimizer import make_optimizer
-from jgpt.training.plan import Plan, batch_shape, derive_training, describe, memory_bytes, number_of_steps
+from jgpt.training.plan import Plan, batch_shape, check_memory, derive_training, describe, number_of_steps
 from jgpt.training.schedule import learning_rate_factor
 from jgpt.training.signals import stop_on_signal
 from jgpt.training.validation import ValidationLoss
-from stage.errors import ArtifactError, InputError, JgptError, UsageError
+from stage.errors import ArtifactError, JgptError, UsageError
 from stage.folder import Made, difference, finish_run, read_run, run_folder
 from stage.manifest import NAME, Input, Manifest, artifact_input
 from stage.progress import progress
@@ -84,7 +84,7 @@ def pretrain(
             "several times over; ask for fewer"
         )
     if overwrite or not (out / NAME).is_file():
-        _check_memory(model_config, batch_shape(train, model_config.context_length)[1], target)
+        check_memory(model_config, batch_shape(train, model_config.context_length)[1], target)
     with run_folder(
         out, stage="pretrain", parameters=parameters, inputs=inputs, overwrite=overwrite, need_bytes=need_bytes
     ) as manifest:
@@ -201,7 +201,7 @@ class _Run:
             "train_tokens": len(self.loader.stream),
             "tokens_per_second": round(state.tokens / max(state.seconds, 1e-9), 1),
             "best_valid_loss": state.best_valid_loss,
-            "last_valid_loss": self.valid.last,
+            "last_valid_loss": state.last_valid_loss,
             "device": str(self.device),
             "plan": asdict(self.plan),
             "derived": {"model": asdict(self.model_config), "train": asdict(self.train_config)},
@@ -266,6 +266,7 @@ class _Run:
             return
         self._check_finite(f"the loss on the valid split became {loss} at step {self.state.step}", loss)
         self.state.seconds = time.monotonic() - started
+        self.state.last_valid_loss = loss
         self.metrics.write(
             {
                 "step": self.state.step,
@@ -372,22 +373,3 @@ def _recorded(out: Path, shards: Path | str | None, config: PretrainConfig | Non
             f"{out}: the shards of this run, recorded as {recorded.path}, are not there: name them with --shards"
         )
     return shards or recorded.path, saved
-
-
-def _check_memory(model: ModelConfig, micro_batch: int, device: torch.device) -> None:
-    """Raise InputError when a step cannot fit into the memory there is."""
-    need = memory_bytes(model, micro_batch)
-    if device.type == "cuda":
-        free = torch.cuda.mem_get_info(device)[0]
-    else:
-        try:
-            with open("/proc/meminfo") as stream:
-                free = next(int(line.split()[1]) * 1024 for line in stream if line.startswith("MemAvailable"))
-        except (OSError, StopIteration):
-            return
-    if need > free:
-        raise InputError(
-            f"a training step needs about {need / 1e9:.1f} GB of memory and {free / 1e9:.1f} GB are free: "
-            f"ask for a smaller --train.micro_batch (now {micro_batch}), --model.depth, --model.width (now {model.width}) or "
-            "--model.context_length"
-        )

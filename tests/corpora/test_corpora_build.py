@@ -333,3 +333,18 @@ def test_a_corpus_is_not_written_over_its_sources(tmp_path: Path) -> None:
 def test_the_largest_limit_reads_everything(tmp_path: Path) -> None:
     file = write_lines(tmp_path / "a.jsonl", [story(number) for number in range(3)])
     assert build(tmp_path / "out", file, limit=2**63 - 1).counts["documents"]
+
+
+def test_what_was_read_is_counted_beside_what_is_left(tmp_path, caplog):
+    sentence = "猫が窓から外を見てゐる。"
+    (tmp_path / "plain.txt").write_text(sentence * 50, "utf-8")
+    (tmp_path / "ruby.txt").write_text("猫《ねこがゐるいへのねこ》が居《ゐることをしめすことば》る。" * 50, "utf-8")
+    sources = [SourceConfig(str(tmp_path / f"{name}.txt")) for name in ("plain", "ruby")]
+    counts = build_corpus(CorpusConfig(sources), tmp_path / "out", quiet=True).counts
+    assert counts["sources"]["plain"]["raw_characters"] == counts["sources"]["plain"]["characters"]
+    ruby = counts["sources"]["ruby"]
+    assert ruby["raw_characters"] == len("猫《ねこがゐるいへのねこ》が居《ゐることをしめすことば》る。") * 50
+    assert ruby["characters"] < ruby["raw_characters"] / 2
+    assert [record.getMessage().split(":")[0] for record in caplog.records if "are left" in record.getMessage()] == [
+        "ruby"
+    ]

@@ -476,3 +476,16 @@ def test_gpt2_trains_and_resumes_as_well(root, tmp_path, new_config, stop_after)
         train(root, tmp_path / "two", new_config(shape, steps=6))
     pretrain(None, tmp_path / "two", resume=True, quiet=True)
     assert sha256(tmp_path / "one") == sha256(tmp_path / "two")
+
+
+def test_a_kill_after_the_last_checkpoint_changes_nothing_of_what_is_told(root, tmp_path, new_config, monkeypatch):
+    def killed(*_, **__):
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patched, pytest.raises(KeyboardInterrupt):
+        patched.setattr(module, "finish_run", killed)
+        train(root, tmp_path / "model", new_config())
+    again = train(root, tmp_path / "model", new_config()).counts
+    whole = train(root, tmp_path / "whole", new_config()).counts
+    for name in ("last_valid_loss", "best_valid_loss", "steps", "tokens"):
+        assert again[name] == whole[name] is not None

@@ -40,7 +40,7 @@ def build_continuation(texts: Sequence[str], *, seed: int = 0, limit: int = 0) -
     notes = [
         f"{len(items)} items from {read - without} documents",
         f"{without} documents had no sentence with {CHOICES - 1} others of like length",
-        f"each place holds the true sentence in a {CHOICES}th of the items",
+        f"each of the {CHOICES} places holds the true sentence equally often",
     ]
     return items, notes
 

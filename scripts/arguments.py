@@ -179,7 +179,10 @@ def shared(given: Namespace, skip: str = "") -> dict[str, Any]:
 
 def tell_counts(out: str, manifest: Manifest) -> None:
     """Log what a stage made in one line."""
-    counts = (f"{name} {value}" for name, value in manifest.counts.items() if isinstance(value, (int, float, str)))
+    told = {
+        name: value for name, value in manifest.counts.items() if isinstance(value, (int, float)) or name == "device"
+    }
+    counts = (f"{name} {value:,.5g}" if isinstance(value, float) else f"{name} {value}" for name, value in told.items())
     log.info("%s: %s", out, ", ".join(counts))
 
 

@@ -47,7 +47,8 @@ def _tell(folder: Path, as_json: bool) -> None:
         if not isinstance(value, (dict, list)):
             print(f"  {name:<24} {value}")
     for license in manifest.licenses:
-        print(f"  licence   {', '.join(str(value) for value in license.values() if value)}")
+        credit = f" ({license['attribution']})" if license.get("attribution") else ""
+        print(f"  licence   {license['source']}: {license['license']}{credit}")
 
 
 def _tell_checkpoint(folder: Path, as_json: bool) -> None:

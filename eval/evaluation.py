@@ -3,7 +3,7 @@
 import json
 import logging
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict
 from itertools import chain
 from pathlib import Path
@@ -17,8 +17,8 @@ from eval.multiple_choice import ChoiceTask, ItemScores, encode_items, measure, 
 from eval.ngram import KneserNey
 from eval.scoring import ModelScorer, is_cut
 from eval.task import build_items, find_tasks
-from jgpt.data.shards import ShardSet
-from jgpt.model.folder import load_config, load_model
+from jgpt.data.shards import ShardSet, pooled
+from jgpt.model.folder import load_config, load_model, model_input
 from jgpt.model.gpt import GPT
 from stage.errors import ArtifactError, UsageError
 from stage.files import sha256_file
@@ -38,26 +38,28 @@ def evaluate(
     config: EvalConfig | None = None,
     *,
     data: Path | str | None = None,
-    shards: Path | str | None = None,
+    shards: Path | str | Sequence[Path | str] | None = None,
     device: str = "auto",
     dtype: str = "auto",
     overwrite: bool = False,
     quiet: bool = False,
 ) -> Manifest:
-    """Measure a model folder, or one of its checkpoints, on the shards that it was trained on or on ``shards``.
+    """Measure a model folder, or one of its checkpoints, on all the shards that it was trained on or on ``shards``.
 
     ``data`` holds the files of the tasks that need some. Raises ArtifactError for folders that are not what they should
     be, UsageError where something is missing from the request, InputError for data files that are not as declared.
     """
     model, config = Path(model), config or EvalConfig()
-    model_input = _model_input(model)
-    place = _shards_of(model, shards)
-    inputs = [model_input, artifact_input("shards", place, "shard")]
-    opened = ShardSet(place)
-    if sha256_file(str(model / "tokenizer.model")) != opened.tokenizer_sha256:
-        raise ArtifactError(
-            f"{place}: was written with another tokenizer than {model} has: shard the corpus with that one"
-        )
+    made_by = model_input(model)
+    places = _shards_of(model, shards)
+    inputs = [made_by, *(artifact_input("shards", place, "shard") for place in places)]
+    opened = [ShardSet(place) for place in places]
+    tokenizer_sha256 = sha256_file(str(model / "tokenizer.model"))
+    for each in opened:
+        if each.tokenizer_sha256 != tokenizer_sha256:
+            raise ArtifactError(
+                f"{each.folder}: was written with another tokenizer than {model} has: shard the corpus with that one"
+            )
     preset = load_config(model).normalization or "none"
     declared: dict[str, ChoiceTask | None] = dict.fromkeys(config.tasks)
     for name, (task, valid, train) in find_tasks(config, data).items():
@@ -72,7 +74,7 @@ def evaluate(
 
     def make(folder: Path) -> Made:
         found = load_model(model, device=device, dtype=dtype)
-        about = {"path": model.name, "data_sha256": model_input.sha256}  # a whole path would make the data depend on it
+        about = {"path": model.name, "data_sha256": made_by.sha256}  # a whole path would make the data depend on it
         return _measure_all(folder, config, found, about, opened, declared, quiet)
 
     return write_folder(out, stage="eval", parameters=asdict(config), inputs=inputs, make=make, overwrite=overwrite)
@@ -83,14 +85,14 @@ def _measure_all(
     config: EvalConfig,
     model: GPT,
     about: dict[str, Any],
-    shards: ShardSet,
+    shards: list[ShardSet],
     declared: dict[str, ChoiceTask | None],
     quiet: bool,
 ) -> Made:
     """Write ``results.json`` and ``samples.jsonl``; tasks that are None are made from the documents of the split."""
-    tokenizer = JapaneseTokenizer(shards.folder)
-    documents = Documents(shards.split(config.split), tokenizer)
-    train = Documents(shards.split("train"), tokenizer)
+    tokenizer = JapaneseTokenizer(shards[0].folder)
+    documents = Documents(pooled(each.split(config.split) for each in shards), tokenizer)
+    train = Documents(pooled(each.split("train") for each in shards), tokenizer)
     texts = held_out(documents, config.max_characters, config.seed)
     scorer = ModelScorer(model, config.batch_tokens, quiet)
     ngrams = {
@@ -107,7 +109,7 @@ def _measure_all(
     counts: dict[str, Any] = {"characters": sum(texts.characters), "documents": len(texts.ids)}
     with (folder / "samples.jsonl").open("w", encoding="utf-8") as samples:
         for name, task in declared.items():
-            task = task or _intrinsic(name, documents, shards.manifest, config)
+            task = task or _intrinsic(name, documents, shards, config)
             counts[f"{name}_items"] = len(task.items)
             if not task.items:
                 # a corpus of few short documents has none; its other figures stand
@@ -122,8 +124,9 @@ def _measure_all(
     return Made(counts | {"device": str(model.device), "dtype": precision})
 
 
-def _intrinsic(name: str, documents: Documents, manifest: Manifest, config: EvalConfig) -> ChoiceTask:
-    licenses = sorted({entry["license"] for entry in manifest.licenses if entry.get("license")})
+def _intrinsic(name: str, documents: Documents, shards: list[ShardSet], config: EvalConfig) -> ChoiceTask:
+    entries = chain.from_iterable(each.manifest.licenses for each in shards)
+    licenses = sorted({entry["license"] for entry in entries if entry.get("license")})
     task = build_intrinsic(name, documents, seed=config.seed, limit=config.limit)
     task.license = ", ".join(licenses) or task.license
     task.source = f"the {config.split} documents of the shards"
@@ -178,45 +181,43 @@ def _samples(task: ChoiceTask, scores: list[ItemScores]) -> Iterator[dict[str, A
         }
 
 
-def _model_input(model: Path) -> Input:
-    """The model as an input: the hash of its artifact, or of the weights of a checkpoint."""
-    if (model / MANIFEST).is_file():
-        return artifact_input("model", model, "pretrain")
-    weights = model / "model.safetensors"
-    if not weights.is_file():
-        raise ArtifactError(f"{model}: is neither a model folder nor a checkpoint of one")
-    return Input("model", str(model), sha256_file(str(weights)))
-
-
-def _shards_of(model: Path, shards: Path | str | None) -> Path:
+def _shards_of(model: Path, shards: Path | str | Sequence[Path | str] | None) -> list[Path]:
     """The shards asked for, or those that the model was trained on, which must still be what they were."""
     if shards is not None:
-        return Path(shards)
+        return [Path(place) for place in ([shards] if isinstance(shards, str | Path) else shards)]
     recorded = _recorded_shards(model)
-    if recorded is None:
+    if not recorded:
         raise UsageError(f"{model}: does not say what it was trained on: name the shards with --shards DIR")
+    return [_found(model, entry) for entry in recorded]
+
+
+def _found(model: Path, recorded: Input) -> Path:
+    """Where shards that a model was trained on lie now."""
+    changed = None
     # a run folder that was moved as a whole holds the shards beside the model
     for place in (Path(recorded.path), model.absolute().parent / Path(recorded.path).name):
         if (place / MANIFEST).is_file():
-            if read_manifest(place, "shard").data_sha256 != recorded.sha256:
-                raise ArtifactError(
-                    f"{place}: has changed since {model} was trained on it, so the model may know its validation text: "
-                    "name shards with --shards DIR if you want them nevertheless"
-                )
-            return place
+            if read_manifest(place, "shard").data_sha256 == recorded.sha256:
+                return place
+            changed = changed or place
+    if changed:
+        raise ArtifactError(
+            f"{changed}: has changed since {model} was trained on it, so the model may know its validation text: "
+            "name shards with --shards DIR if you want them nevertheless"
+        )
     raise UsageError(
         f"{recorded.path}: the shards that {model} was trained on are not there: name them with --shards DIR"
     )
 
 
-def _recorded_shards(model: Path) -> Input | None:
+def _recorded_shards(model: Path) -> list[Input]:
     """What the manifest of the model says, or for a checkpoint the run two folders above."""
     for folder in (model, *model.absolute().parents[:2]):
         for name in (MANIFEST, "run.json"):
             if (folder / name).is_file():
                 try:
                     entries = json.loads((folder / name).read_text("utf-8"))["inputs"]
-                    return next((Input(**entry) for entry in entries if entry["role"] == "shards"), None)
+                    return [Input(**entry) for entry in entries if entry["role"] == "shards"]
                 except (ValueError, KeyError, TypeError):
                     raise ArtifactError(f"{folder / name}: is not as jgpt wrote it") from None
-    return None
+    return []

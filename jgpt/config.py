@@ -1,11 +1,11 @@
 """Configurations of the language model and its training. Standard library only: ``--help`` must not load torch."""
 
 from dataclasses import dataclass, field, fields, replace
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 from stage.errors import UsageError
 
-Architecture = Literal["default", "gpt2"]
+Architecture = Literal["default", "gpt2", "llama", "qwen3"]
 
 
 @dataclass
@@ -25,7 +25,8 @@ class ModelConfig:
     """The shape of a GPT. Only ``depth`` need be given; fields left at 0 are derived from it."""
 
     architecture: Architecture = "default"
-    """default: rotary positions, RMSNorm, QK-norm, squared ReLU, untied head. gpt2: learned positions, LayerNorm, GELU."""
+    """default: rotary positions, RMSNorm without gains, QK-norm, squared ReLU. llama: RMSNorm with gains, SwiGLU. qwen3: llama
+    with QK-norm. gpt2: learned positions, LayerNorm, GELU. Each is exported as a family of transformers."""
 
     depth: int = 4
     """Number of transformer blocks, the one dial for the size of the model."""
@@ -36,6 +37,12 @@ class ModelConfig:
     heads: int = 0
     """Attention heads; 0: one for each 64 channels."""
 
+    kv_heads: int = 0
+    """Heads of keys and values, shared by neighbouring query heads (grouped-query attention); 0: as many as heads."""
+
+    mlp_width: int = 0
+    """Channels inside the MLP; 0: 4 times width; with SwiGLU 8/3 of it, rounded up to a multiple of 64."""
+
     context_length: int = 256
     """Most tokens that the model sees at once."""
 
@@ -43,7 +50,8 @@ class ModelConfig:
     """Number of pieces; 0: that of the tokenizer."""
 
     dropout: float = 0.0
-    """Probability with which activations are dropped in training; helps where a small text is read many times."""
+    """Probability with which outputs of attention and MLP are dropped in training; helps where a small text is read many
+    times."""
 
     tie_embeddings: bool = False
     """Whether the output head shares its weights with the token embedding (the classic GPT-2 does)."""
@@ -52,19 +60,22 @@ class ModelConfig:
     """Whether linear layers and LayerNorms have biases (gpt2 only)."""
 
     rope_theta: float = 10000.0
-    """Base of the rotary frequencies (default architecture only)."""
+    """Base of the rotary frequencies (not for gpt2)."""
 
     normalization: str = ""
     """Preset by which prompts are normalised; empty: that of the training text."""
 
     def __post_init__(self) -> None:
-        if self.architecture not in ("default", "gpt2"):
-            raise UsageError(f"--model.architecture {self.architecture}: known are default and gpt2")
+        if self.architecture not in get_args(Architecture):
+            known = ", ".join(get_args(Architecture))
+            raise UsageError(f"--model.architecture {self.architecture}: known are {known}")
         for name, least, most in (
             ("depth", 1, 1000),
             ("context_length", 1, 1 << 20),
             ("width", 0, 1 << 16),
             ("heads", 0, 1 << 10),
+            ("kv_heads", 0, 1 << 10),
+            ("mlp_width", 0, 1 << 18),
             ("vocab_size", 0, 1 << 22),
         ):
             if not isinstance(getattr(self, name), int) or not least <= getattr(self, name) <= most:
@@ -74,11 +85,11 @@ class ModelConfig:
         if not 0 < self.rope_theta < float("inf"):
             raise UsageError(f"--model.rope_theta {self.rope_theta} must be above 0")
         if self.architecture == "gpt2" and self.rope_theta != ModelConfig.rope_theta:
-            raise UsageError("--model.rope_theta belongs to --model.architecture default; gpt2 has learned positions")
-        if self.bias and self.architecture != "gpt2":
             raise UsageError(
-                "--model.bias belongs to --model.architecture gpt2; the default architecture has no biases"
+                "--model.rope_theta has no effect with --model.architecture gpt2, whose positions are learned"
             )
+        if self.bias and self.architecture != "gpt2":
+            raise UsageError("--model.bias belongs to --model.architecture gpt2; the others have no biases")
 
     def derived(self, vocab_size: int, normalization: str = "none") -> "ModelConfig":
         """The same with every field that was left open filled in: from the depth, and from the shards.
@@ -91,7 +102,14 @@ class ModelConfig:
         heads = self.heads or max(1, width // 64)
         if width % heads:
             raise UsageError(f"--model.width {width} is not a multiple of --model.heads {heads}")
-        if (width // heads) % 2 and self.architecture == "default":
+        kv_heads = self.kv_heads or heads
+        if heads % kv_heads:
+            raise UsageError(f"--model.heads {heads} is not a multiple of --model.kv_heads {kv_heads}")
+        if kv_heads != heads and self.architecture == "gpt2":
+            raise UsageError(
+                "--model.kv_heads: gpt2 has as many as heads; use --model.architecture llama, qwen3 or default"
+            )
+        if (width // heads) % 2 and self.architecture != "gpt2":
             raise UsageError(
                 f"--model.width {width} over --model.heads {heads} is odd; rotary positions need an even head size"
             )
@@ -99,20 +117,39 @@ class ModelConfig:
             self,
             width=width,
             heads=heads,
+            kv_heads=kv_heads,
+            mlp_width=self.mlp_width or (-(-8 * width // 192) * 64 if self.gated else 4 * width),
             vocab_size=self.vocab_size or vocab_size,
             normalization=self.normalization or normalization,
         )
 
     @property
+    def gated(self) -> bool:
+        """Whether the MLP is gated (SwiGLU) and norms have gains, as in llama and qwen3."""
+        return self.architecture in ("llama", "qwen3")
+
+    @property
+    def head_size(self) -> int:
+        """Channels of a head of a derived configuration."""
+        return self.width // self.heads
+
+    @property
+    def matrix_parameters(self) -> int:
+        """Weights of a derived configuration that are multiplied with each token: those of the blocks and the head."""
+        attention = (2 * self.heads + 2 * self.kv_heads) * self.head_size * self.width
+        mlp = (3 if self.gated else 2) * self.mlp_width * self.width
+        return self.depth * (attention + mlp) + self.vocab_size * self.width
+
+    @property
     def parameters(self) -> int:
         """Number of weights of a derived configuration."""
-        embedding = self.vocab_size * self.width
-        matrices = 12 * self.width**2 * self.depth
-        total = embedding * (1 if self.tie_embeddings else 2) + matrices
+        total = self.matrix_parameters + (0 if self.tie_embeddings else self.vocab_size * self.width)
+        norms = (2 * self.depth + 1) * self.width
+        if self.gated:
+            total += norms + (2 * self.depth * self.head_size if self.architecture == "qwen3" else 0)
         if self.architecture == "gpt2":
-            norms = (2 * self.depth + 1) * self.width
             total += self.context_length * self.width + norms * (2 if self.bias else 1)
-            total += 9 * self.width * self.depth if self.bias else 0
+            total += self.depth * (5 * self.width + self.mlp_width) if self.bias else 0
         return total
 
     @classmethod
@@ -144,14 +181,20 @@ class TrainConfig:
     micro_batch: int = 0
     """Sequences that go through the model at once, the rest by gradient accumulation; 0: as many as make 8192 tokens."""
 
+    optimizer: Literal["muon", "adamw"] = "muon"
+    """Of the matrices in the blocks; everything else has AdamW."""
+
     learning_rate: float = 0.0
-    """Peak learning rate of the matrices; 0: derived from the width (0.003 at 256)."""
+    """Peak learning rate of those matrices; 0: derived (0.02 for Muon, 0.003 for AdamW at a width of 256)."""
 
     embedding_rate: float = 0.0
-    """Peak learning rate of the embedding; 0: derived (10 times learning_rate; the same with gpt2)."""
+    """Peak learning rate of the embedding; 0: derived (0.15 at a width of 256; gpt2: 0.001)."""
 
     head_rate: float = 0.0
-    """Peak learning rate of an untied head; 0: derived (twice learning_rate; the same with gpt2)."""
+    """Peak learning rate of an untied head; 0: derived (0.012 at a width of 256; gpt2: 0.001)."""
+
+    vector_rate: float = 0.0
+    """Peak learning rate of gains and biases; 0: derived (0.003 at a width of 256; gpt2: 0.001)."""
 
     warmup_share: float = 0.02
     """Share of the steps in which the learning rate rises to its peak."""
@@ -165,6 +208,9 @@ class TrainConfig:
     weight_decay: float = 0.1
     """Decoupled weight decay of the matrices (Loshchilov and Hutter 2019)."""
 
+    momentum: float = 0.95
+    """Of Muon."""
+
     beta1: float = 0.9
     """Decay of AdamW's mean of the gradient."""
 
@@ -174,8 +220,18 @@ class TrainConfig:
     gradient_clip: float = 1.0
     """Largest norm of the gradient; 0: no clipping."""
 
+    across_documents: bool = True
+    """Whether attention reaches into the documents before in the same window; off costs time, mostly on a CPU."""
+
+    compile: Literal["auto", "yes", "no"] = "auto"
+    """Whether the blocks are compiled; auto: where the run is long enough for it to pay and there is a C++ compiler."""
+
+    parallel: Literal["auto", "ddp", "fsdp"] = "auto"
+    """How the processes of torchrun share the model: ddp, each holds it whole; fsdp, each holds a part of each weight and of
+    the optimiser; auto: fsdp from 500M parameters. Without effect on a process alone."""
+
     valid_every: int = 0
-    """Steps between measurements on the valid split; 0: about twenty in a run."""
+    """Steps between measurements on the valid split; 0: up to twenty in a run, fewer where they would take long."""
 
     valid_tokens: int = 65536
     """Tokens of the valid split that these measurements read."""
@@ -189,14 +245,18 @@ class TrainConfig:
     def __post_init__(self) -> None:
         for entry in fields(self):
             value = getattr(self, entry.name)
-            if not 0 <= value < float("inf"):
+            if isinstance(value, str):
+                if value not in get_args(entry.type):
+                    known = ", ".join(get_args(entry.type))
+                    raise UsageError(f"--train.{entry.name} {value}: known are {known}")
+            elif not 0 <= value < float("inf"):
                 raise UsageError(f"--train.{entry.name} {value} must be a number of at least 0")
         for name in ("warmup_share", "decay_share", "final_rate_share"):
             if getattr(self, name) > 1:
                 raise UsageError(f"--train.{name} {getattr(self, name)} must be at most 1")
         if self.warmup_share + self.decay_share > 1:
             raise UsageError("--train.warmup_share and --train.decay_share add up to more than 1")
-        for name in ("beta1", "beta2"):
+        for name in ("beta1", "beta2", "momentum"):
             if getattr(self, name) >= 1:
                 raise UsageError(f"--train.{name} {getattr(self, name)} must be below 1")
         if self.keep_checkpoints < 1:

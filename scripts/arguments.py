@@ -34,6 +34,11 @@ COMMON: dict[str, tuple[Any, Any, str]] = {
     "workers": (int, 0, "Processes that work at once; 0: one a core."),
     "device": (str, "auto", "cpu, cuda, cuda:1, mps; auto: the fastest that is there."),
     "threads": (int, 0, "Threads of the tensor library; 0: its own choice."),
+    "tracker": (
+        typing.Literal["none", "tensorboard", "wandb"],
+        None,
+        "Where else training is watched: none, tensorboard or wandb; a run that goes on has the one it had.",
+    ),
     "overwrite": (bool, False, "Replace the output folder where it was made with other parameters."),
     "quiet": (bool, False, "No progress bars and no messages but warnings and errors."),
 }
@@ -173,7 +178,7 @@ class Parser(ArgumentParser):
 
 def shared(given: Namespace, skip: str = "") -> dict[str, Any]:
     """The flags about the machine that a command has, which the functions of the stages take by the same names."""
-    names = ("workers", "device", "threads", "overwrite", "quiet")
+    names = ("workers", "device", "threads", "tracker", "overwrite", "quiet")
     return {name: given[name] for name in names if name in given and name != skip}
 
 

@@ -34,6 +34,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "eval show": ("evaluation.eval_show", "rendered prompts of a task"),
     "generate": ("generation.generate", "continue a prompt"),
     "score": ("generation.score", "surprisal of each token of a text"),
+    "export": ("export.export", "a model to a folder that transformers loads"),
     "info": ("info.info", "what is this folder, and is it whole?"),
     "report": ("run.report", "write report.html of a run folder anew"),
 }

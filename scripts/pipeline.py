@@ -17,7 +17,15 @@ REPORT = "report.html"
 
 
 def run_pipeline(
-    recipe: RecipeConfig, out: Path, data: Path | None, *, device: str, threads: int, workers: int, **every: Any
+    recipe: RecipeConfig,
+    out: Path,
+    data: Path | None,
+    *,
+    device: str,
+    threads: int,
+    workers: int,
+    tracker: str | None = None,
+    **every: Any,
 ) -> None:
     """Run every stage of a recipe into ``out``. A second time with the same recipe nothing is done.
 
@@ -27,10 +35,12 @@ def run_pipeline(
     from eval import evaluate
     from eval.task import build_items, find_tasks
     from jgpt import pretrain, write_shards
+    from jgpt.training.trackers import check_tracker
     from scripts.loading import limit_threads
     from tokenizer.training import train_tokenizer
 
     check_preset(recipe.pretrain)
+    check_tracker(tracker or "none")
     # a file that is missing or broken should not be found after hours of training
     for task, valid, train in find_tasks(recipe.eval, data).values():
         build_items(task, valid, train, shots=recipe.eval.shots, limit=recipe.eval.limit, seed=recipe.eval.seed)
@@ -40,11 +50,12 @@ def run_pipeline(
         limit_threads(threads)
         return evaluate(model, results, recipe.eval, data=data, shards=shards, device=device, **every)
 
+    learn = every | {"threads": threads, "tracker": tracker, "sample_prompts": recipe.samples.prompts[:1]}
     stages: dict[str, Callable[[], Manifest]] = {
         "corpus": lambda: build_corpus(recipe.corpus, corpus, workers=workers, **every),
         "tokenizer": lambda: train_tokenizer(tokenizer, recipe.tokenizer, corpus=corpus, **every),
         "shards": lambda: write_shards(corpus, tokenizer, shards, recipe.shard, workers=workers, **every),
-        "pretrain": lambda: pretrain(shards, model, recipe.pretrain, device=device, threads=threads, **every),
+        "pretrain": lambda: pretrain(shards, model, recipe.pretrain, device=device, **learn),
         "eval": measure,
     }
     for number, (name, work) in enumerate(stages.items(), 1):

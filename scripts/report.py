@@ -8,10 +8,11 @@ from pathlib import Path
 from typing import Any
 
 from scripts.report_evaluation import compared, evaluation
+from scripts.report_training import growth, training
 from scripts.run_folder import STAGES, Run, read_run_folder
 from stage.numbers import compact, duration, percent
 from stage.page import Figure, Page, Piece
-from stage.plots import Bar, Mark, Series, bar_plot, histogram, line_plot, share_bar, smooth
+from stage.plots import Bar, bar_plot, histogram, share_bar
 
 _MOST_DOCUMENTS = 1_000_000  # that are read for their lengths
 _MOST_INPUTS = 40  # of a stage that are named
@@ -35,11 +36,6 @@ _SCRIPTS = {
     "katakana": "[\u30a0-\u30ff\u31f0-\u31ff\uff66-\uff9f]",
     "kanji": "[\u2e80-\u2fdf々〆〇\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff\U00020000-\U0003ffff]",
 }
-_CURVES = "The thin line is every step, the strong one its moving average; the first steps may lie above the picture."
-_CURVES_IN_BITS = (
-    " Both losses are turned into bits by the held-out text's characters per token. This curve is taken on a part of it,"
-    " in windows that do not overlap: jgpt eval gives the exact figure."
-)
 _DEFINITION = (
     "Bits per character: the nats that the model spends on the held-out text and the end of each document, divided by "
     "ln 2 and by the number of code points of the stored text. Windows overlap by half the context; <unk> is charged as its bytes. "
@@ -58,7 +54,7 @@ def write_report(folder: Path) -> Path:
     Raises ArtifactError when the folder holds no stage at all.
     """
     run = read_run_folder(folder)
-    metrics = run.metrics()
+    metrics = run.lines("metrics.jsonl")
     results = run.read_json("eval/results.json") if "eval" in run.manifests else None
     page = Page(folder.resolve().name, "A Japanese GPT from raw text to numbers · jgpt", seal="和文")
     _headline(page, run, metrics, results)
@@ -68,11 +64,12 @@ def write_report(folder: Path) -> Path:
     if "tokenizer" in run.manifests:
         _tokenizer(page, run)
     if metrics:
-        _training(page, run, metrics, results)
+        training(page, run, metrics, results)
     if results:
         evaluation(page, results)
-    if samples := run.read_json("samples.json"):
-        _samples(page, samples)
+    samples, texts = run.read_json("samples.json"), run.lines("samples.jsonl")
+    if samples or texts:
+        _samples(page, samples or [], texts)
     _parameters(page, run)
     _about(page, run)
     return page.write(folder / "report.html")
@@ -80,7 +77,7 @@ def write_report(folder: Path) -> Path:
 
 def _headline(page: Page, run: Run, metrics: list[dict[str, Any]], results: dict[str, Any] | None) -> None:
     tiles = []
-    watched = [line["valid_bits_per_character"] for line in metrics if "valid_loss" in line]
+    watched = [bits for line in metrics if (bits := line.get("valid_bits_per_character")) is not None]
     if results:
         bits, others = compared(results["language"], "bits_per_character")
         low, high = bits.ends
@@ -173,52 +170,14 @@ def _tokenizer(page: Page, run: Run) -> None:
     page.pieces(cut, "A sentence as the model sees it", "分割の例", f"{len(cut)} pieces. {origin}")
 
 
-def _training(page: Page, run: Run, metrics: list[dict[str, Any]], results: dict[str, Any] | None) -> None:
-    page.section("Training", "学習")
-    if "model" in run.missing:
-        page.note("Training has not finished; the curves show what there is so far.")
-    train = [line for line in metrics if "loss" in line]
-    valid = [line for line in metrics if "valid_loss" in line]
-    # the same text in both units gives the factor; the train split holds about as many characters a token
-    factor = valid[-1]["valid_bits_per_character"] / valid[-1]["valid_loss"] if valid else 1.0
-    steps, losses = [line["step"] for line in train], [line["loss"] * factor for line in train]
-    smoothed = smooth(losses, min(15, len(losses) // 20))
-    held_out = [line["valid_loss"] * factor for line in valid]
-    curves = [
-        Series("train, every step", steps, losses, faint=True),
-        Series("train", steps, smoothed),
-        Series("held out", [line["step"] for line in valid], held_out, colour=1),
-    ]
-    references = []
-    if results:
-        _, others = compared(results["language"], "bits_per_character")
-        known = [other for other in others if other.label in ("5-gram", "xz")]
-        references = [Mark(f"{other.label}: {other.value:.2f}", other.value) for other in known]
-    top = None
-    if len(train) >= 20:  # leave out the fall of the first steps, which would flatten the rest
-        later = [loss for step, loss in zip(steps, smoothed, strict=True) if step >= steps[-1] * 0.03]
-        top = max([*later, *held_out[1:], *(reference.value for reference in references)]) * 1.03
-    unit = "bits per character" if valid else "nats per token"
-    shown = [curve for curve in curves if curve.x]
-    draw = partial(line_plot, shown, x_label="step", y_label=unit, references=references, y_high=top)
-    page.figure(draw, "Loss", "損失", _CURVES + (_CURVES_IN_BITS if valid else ""), wide=True)
-    if len(train) > 1:
-        for key, heading, japanese, unit in (
-            ("learning_rate", "Learning rate", "学習率", ""),
-            ("tokens_per_second", "Speed", "速度", "tokens per second"),
-        ):
-            curve = Series("", steps, [line[key] for line in train])
-            draw = partial(line_plot, [curve], x_label="step", y_label=unit, y_low=0.0, height=190)
-            page.figure(draw, heading, japanese)
-
-
-def _samples(page: Page, samples: list[dict[str, Any]]) -> None:
+def _samples(page: Page, samples: list[dict[str, Any]], texts: list[dict[str, Any]]) -> None:
     page.section("Samples", "生成例")
     page.paragraph("What the model writes. The prompt is red; everything after it is the model's own.")
     for sample in samples:
         keys = ("temperature", "top_p", *(["top_k"] if sample["top_k"] else []), "seed")
         caption = " · ".join(f"{key.replace('_', '-')} {sample[key]}" for key in keys)
         page.sample(sample["prompt"], sample["text"], caption)
+    growth(page, texts)
 
 
 def _parameters(page: Page, run: Run) -> None:

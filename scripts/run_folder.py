@@ -8,6 +8,7 @@ from itertools import islice
 from pathlib import Path
 from typing import Any
 
+from jgpt.training.metrics import read_lines
 from stage.errors import ArtifactError
 from stage.manifest import Manifest, check_outputs, read_manifest
 
@@ -39,11 +40,9 @@ class Run:
         """Licences of the text, from the earliest stage that tells of them."""
         return next((manifest.licenses for manifest in self.manifests.values() if manifest.licenses), [])
 
-    def metrics(self) -> list[dict[str, Any]]:
-        """The lines of ``metrics.jsonl``, without one that a kill cut off."""
-        file = self.folder / "model" / "metrics.jsonl"
-        text = file.read_text("utf-8") if file.is_file() else ""
-        return [json.loads(line) for line in text[: text.rfind("\n") + 1].splitlines()]
+    def lines(self, name: str) -> list[dict[str, Any]]:
+        """The lines of ``metrics.jsonl`` or ``samples.jsonl``, without one that a kill cut off; none where there is none."""
+        return read_lines(self.folder / "model" / name)
 
     def read_json(self, name: str) -> Any:
         """The content of a JSON file, or None if it is not there; raises ArtifactError for a broken one."""

@@ -3,7 +3,7 @@
 import json
 import logging
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -100,27 +100,33 @@ def run_folder(
     inputs: list[Input],
     overwrite: bool = False,
     need_bytes: int = 0,
+    may_change: Collection[str] = (),
 ) -> Iterator[Manifest | None]:
     """A folder for a long stage that works inside ``OUT`` and resumes there: a context for the time of the work.
 
     Yields the manifest when the folder is up to date, else None: then the folder exists, holds ``run.json`` with the
     parameters and inputs, and whatever an earlier run of the same parameters left. ``finish_run`` completes it.
 
+    ``may_change``: parameters (``train.steps``) in which a run that is there may differ; it then goes on with the new ones.
+    A finished folder stays whole meanwhile, but for its logs, until the stage deletes its manifest to write the new result.
+
     Raises as ``write_folder`` does; an unfinished run of other parameters is refused as well.
     """
     out, parameters = checked_out(out, inputs), _as_json(parameters)
     with disk_errors(out):
         recover(out)
-        if _is_current(out, stage, parameters, inputs, overwrite):
+        record = {"stage": stage, "parameters": parameters, "inputs": [vars(entry) for entry in inputs]}
+        extends = _extends(out, record, may_change)
+        if not extends and _is_current(out, stage, parameters, inputs, overwrite):
             yield read_manifest(out, stage)
             return
-        record = {"stage": stage, "parameters": parameters, "inputs": [vars(entry) for entry in inputs]}
-        if not _resumes(out, record, overwrite):
+        if not extends and not _resumes(out, record, overwrite, may_change):
             _check_place(out, need_bytes)
             with partial_folder(out) as partial:
                 write_json(partial / RUN, record)
                 replace_folder(partial, out)
         with only_process(out):
+            _take_up(out, record)
             yield None
 
 
@@ -210,21 +216,46 @@ def _check_place(out: Path, need_bytes: int) -> None:
     need_disk(out, need_bytes)
 
 
-def _resumes(out: Path, record: dict[str, Any], overwrite: bool) -> bool:
+def _extends(out: Path, record: dict[str, Any], may_change: Collection[str]) -> bool:
+    """Whether a finished run is to go on to another result than the one that it has, or does so already."""
+    old = _run_record(out)
+    if old is None or not (out / NAME).is_file():
+        return False
+    finished = difference(read_manifest(out).parameters, record["parameters"])
+    return bool(finished) and not _differing_runs(old, record, may_change)
+
+
+def _resumes(out: Path, record: dict[str, Any], overwrite: bool, may_change: Collection[str]) -> bool:
     """Whether the folder holds an unfinished run just like this one; raises ArtifactError for another one."""
     old = _unfinished(out)
     if old is None:
         return False
-    differing = difference({"stage": old["stage"]}, {"stage": record["stage"]})
-    differing += difference(old["parameters"], record["parameters"])
-    differing += _differing_inputs(
-        [Input(**entry) for entry in old["inputs"]], [Input(**entry) for entry in record["inputs"]]
-    )
+    differing = _differing_runs(old, record, may_change)
     if differing and not overwrite:
         raise ArtifactError(
             f"{out}: holds an unfinished run with {'; '.join(differing[:5])}: {_mend(old['stage'], record['stage'])}"
         )
     return not differing
+
+
+def _differing_runs(old: dict[str, Any], new: dict[str, Any], may_change: Collection[str]) -> list[str]:
+    """In what two records differ that may not."""
+    found = difference({"stage": old["stage"]}, {"stage": new["stage"]})
+    found += [
+        text for text in difference(old["parameters"], new["parameters"]) if text.partition(":")[0] not in may_change
+    ]
+    return found + _differing_inputs(*([Input(**entry) for entry in run["inputs"]] for run in (old, new)))
+
+
+def _take_up(out: Path, record: dict[str, Any]) -> None:
+    """Make the run in a folder that of the record. The logs of a finished one, which will change, leave its manifest."""
+    if _run_record(out) == record:
+        return
+    if (out / NAME).is_file():
+        manifest = read_manifest(out)
+        manifest.outputs = [output for output in manifest.outputs if output.data]
+        write_manifest(out, manifest)
+    write_json(out / RUN, record)
 
 
 def _unfinished(out: Path) -> dict[str, Any] | None:

@@ -14,6 +14,7 @@ def progress(
     unit: str = "it",
     quiet: bool = False,
     unit_scale: bool = False,
+    bar_format: str | None = None,
 ) -> "tqdm[Any]":
     """A tqdm bar in jgpt's form. ``quiet`` silences it even in a terminal."""
     return tqdm(
@@ -22,6 +23,7 @@ def progress(
         desc=description,
         unit=unit,
         unit_scale=unit_scale,
+        bar_format=bar_format,
         disable=True if quiet else None,
         dynamic_ncols=True,
         smoothing=0.1,

@@ -14,7 +14,7 @@ from stage.manifest import MARKER, NAME, Input, read_manifest
 
 RUN = "run.json"
 # What a long stage writes besides before its manifest is there
-_RUN_FILES = {"metrics.jsonl", "plan.json", "model.safetensors", "config.json"}
+_RUN_FILES = {"metrics.jsonl", "samples.jsonl", "plan.json", "model.safetensors", "config.json"}
 _RUN_FILES |= {"tokenizer.model", "tokenizer.json", "tokenizer_config.json"}
 _IMPOSSIBLE = {errno.ELOOP, errno.ENAMETOOLONG, errno.EROFS, errno.EINVAL}
 
@@ -128,7 +128,7 @@ def refuse_foreign(out: Path) -> None:
         for name in names
         if name not in ours
         and name.removesuffix(".partial") not in ours
-        and not (run and name.startswith("checkpoints/"))
+        and not (run and name.startswith(("checkpoints/", "tracking/")))
     ]
     if foreign:
         raise ArtifactError(_not_ours(out, foreign))

@@ -1,47 +1,40 @@
-"""Which tokens make up a batch: a pure function of (seed, position), so resuming is setting a number.
+"""Which tokens make up a sample: a pure function of (seed, position), so resuming is setting a number.
 
 The stream of training tokens is cut into windows of one context and one token; neighbours share that token, so each is
 predicted once. An epoch takes every window once in a shuffled order; the next epoch shifts the cuts and shuffles anew.
 """
 
 import hashlib
+from functools import lru_cache
 
-import numpy as np
-import numpy.typing as npt
-import torch
-from torch import Tensor
-
-from jgpt.data.shards import TokenStream
+from jgpt.data.shards import TokenArray, TokenStream
 from stage.errors import InputError
 
 
 class Loader:
-    """Samples of a token stream by their position in training."""
+    """Windows of a token stream by their position in training."""
 
-    def __init__(self, stream: TokenStream, context_length: int, seed: int) -> None:
+    def __init__(self, stream: TokenStream, context_length: int, seed: int, name: str) -> None:
+        """``name`` says in messages what the stream is. Raises InputError for one shorter than a window."""
         self.stream = stream
         self.context_length = context_length
         self.seed = seed
+        self.name = name
         # one context fewer than fit, so that every shift of the cuts gives the same number of windows
         fitting = (len(stream) - 1) // context_length
         self.windows = fitting - 1 if fitting > 1 else fitting
         if self.windows < 1:
             raise InputError(
-                f"the training split has {len(stream)} tokens, fewer than one context of {context_length} and a token: "
-                "use more text or a smaller --model.context_length"
+                f"{name}: the training split has {len(stream)} tokens, fewer than one context of {context_length} and a "
+                "token: use more text or a smaller --model.context_length"
             )
 
-    def batch(self, position: int, count: int) -> tuple[Tensor, Tensor]:
-        """Samples number ``position`` to ``position + count``: inputs and targets, int64 [count, T] each."""
-        rows = np.stack([self._sample(index) for index in range(position, position + count)])  # [B, T + 1]
-        tokens = torch.from_numpy(rows.astype(np.int64))
-        return tokens[:, :-1].contiguous(), tokens[:, 1:].contiguous()
-
-    def _sample(self, position: int) -> npt.NDArray[np.uint16] | npt.NDArray[np.uint32]:
+    def window(self, position: int) -> TokenArray:
+        """Sample number ``position``: [T + 1] tokens of the files' dtype."""
         epoch, index = divmod(position, self.windows)
+        shift, order = _draws(self.seed, epoch)
         room = len(self.stream) - 1 - self.windows * self.context_length
-        shift = _number(self.seed, epoch, "shift") % (room + 1) if room else 0
-        start = shift + shuffled(index, self.windows, _number(self.seed, epoch, "order")) * self.context_length
+        start = shift % (room + 1) + shuffled(index, self.windows, order) * self.context_length
         return self.stream[start : start + self.context_length + 1]
 
 
@@ -70,5 +63,9 @@ def _mix(value: int) -> int:
     return value ^ (value >> 31)
 
 
-def _number(seed: int, epoch: int, purpose: str) -> int:
-    return int.from_bytes(hashlib.sha256(f"{seed} {epoch} {purpose}".encode()).digest()[:16], "big")
+@lru_cache(maxsize=256)
+def _draws(seed: int, epoch: int) -> tuple[int, int]:
+    """What an epoch is shifted and shuffled by."""
+    digests = (hashlib.sha256(f"{seed} {epoch} {purpose}".encode()).digest() for purpose in ("shift", "order"))
+    shift, order = (int.from_bytes(digest[:16], "big") for digest in digests)
+    return shift, order

@@ -5,9 +5,8 @@ int64 start of each document, which points at its ``<s>``. Every document is ``<
 """
 
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import asdict, dataclass
-from functools import cached_property
 from itertools import pairwise
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -27,6 +26,7 @@ from tokenizer.japanese import FILES, MODEL_NAME, JapaneseTokenizer
 
 SPLITS = ("train", "valid")
 _BATCH_CHARACTERS = 1 << 20
+_CHECKED = 4096  # tokens that are looked at when a file is opened
 
 TokenArray = npt.NDArray[np.uint16] | npt.NDArray[np.uint32]
 
@@ -72,7 +72,7 @@ def write_shards(
                 "vocab_size": vocab_size,
                 "dtype": token_dtype(vocab_size).name,
                 "characters_per_token": round(characters / tokens, 4),
-                "normalization": prompt_preset(source.parameters),
+                "normalization": prompt_preset(source.parameters.get("normalization", {})),
                 "tokenizer_sha256": sha256_file(str(folder / MODEL_NAME)),
             },
             source.licenses,
@@ -96,10 +96,9 @@ def token_dtype(vocab_size: int) -> np.dtype[np.uint16] | np.dtype[np.uint32]:
     return np.dtype(np.uint16) if vocab_size <= 1 << 16 else np.dtype(np.uint32)
 
 
-def prompt_preset(corpus_parameters: dict[str, Any]) -> str:
-    """The preset for prompts to a model of this corpus: that of its normalised sources; ``none`` where there are none."""
-    presets = sorted(name for name in corpus_parameters.get("normalization", {}) if name != "none")
-    return presets[0] if presets else "none"
+def prompt_preset(presets: Iterable[str]) -> str:
+    """The preset for prompts to a model of texts with these: that of the normalised ones; ``none`` where there are none."""
+    return min((name for name in presets if name != "none"), default="none")
 
 
 class TokenStream:
@@ -107,8 +106,8 @@ class TokenStream:
 
     def __init__(self, files: list[Path]) -> None:
         self.files = files
-        self._arrays = [_open(file) for file in files]
-        self._ends = np.cumsum([len(array) for array in self._arrays], dtype=np.int64)
+        self.arrays = [_open(file) for file in files]
+        self._ends = np.cumsum([len(array) for array in self.arrays], dtype=np.int64)
 
     def __len__(self) -> int:
         return int(self._ends[-1]) if self.files else 0
@@ -119,22 +118,22 @@ class TokenStream:
         assert step == 1, "a token stream is read in order"
         parts = []
         first = int(np.searchsorted(self._ends, start, side="right"))
-        for index in range(first, len(self._arrays)):
+        for index in range(first, len(self.arrays)):
             begin = int(self._ends[index - 1]) if index else 0
             if begin >= stop:
                 break
-            parts.append(self._arrays[index][max(start - begin, 0) : stop - begin])
+            parts.append(self.arrays[index][max(start - begin, 0) : stop - begin])
         if not parts:
-            return np.empty(0, dtype=self._arrays[0].dtype if self._arrays else np.uint16)
+            return np.empty(0, dtype=self.arrays[0].dtype if self.arrays else np.uint16)
         return parts[0] if len(parts) == 1 else np.concatenate(parts)
 
-    @cached_property
+    @property
     def document_starts(self) -> npt.NDArray[np.int64]:
-        """Where each document begins in the stream."""
+        """Where each document begins in the stream; read from the files each time."""
         parts = []
         for index, file in enumerate(self.files):
             begin = int(self._ends[index - 1]) if index else 0
-            parts.append(_open(file.with_suffix(".documents.npy")) + begin)
+            parts.append(_document_starts(file, self.arrays[index]) + begin)
         return np.concatenate(parts) if parts else np.empty(0, dtype=np.int64)
 
 
@@ -150,10 +149,21 @@ class ShardSet:
         self.normalization = str(self.manifest.counts["normalization"])
 
     def split(self, name: str) -> TokenStream:
-        """The tokens of ``train`` or ``valid``; empty when the split has none."""
-        return TokenStream(
+        """The tokens of ``train`` or ``valid``; empty when the split has none.
+
+        Raises ArtifactError for a file that is whole but not of this set: the ends and the beginning of each are read.
+        """
+        stream = TokenStream(
             sorted(file for file in self.folder.glob(f"{name}-*.npy") if not file.name.endswith(".documents.npy"))
         )
+        expected = (JapaneseTokenizer.bos_id, JapaneseTokenizer.eos_id)
+        for file, array in zip(stream.files, stream.arrays, strict=True):
+            fits = array.dtype == token_dtype(self.vocab_size) and len(array) > 1
+            if not fits or (array[0], array[-1]) != expected or array[:_CHECKED].max() >= self.vocab_size:
+                raise ArtifactError(
+                    f"{file}: holds no documents of this folder's tokenizer; write the shards anew with --overwrite"
+                )
+        return stream
 
     def documents(self, split: str) -> Iterator[TokenArray]:
         """Each document's ids, with ``<s>`` and ``</s>``."""
@@ -161,6 +171,11 @@ class ShardSet:
         ends = np.append(stream.document_starts, len(stream))
         for start, stop in pairwise(ends):
             yield stream[int(start) : int(stop)]
+
+
+def pooled(streams: Iterable[TokenStream]) -> TokenStream:
+    """Streams of one tokenizer, one after another, as one."""
+    return TokenStream([file for stream in streams for file in stream.files])
 
 
 @dataclass(frozen=True)
@@ -245,9 +260,22 @@ class _ShardWriter:
         npy.write_array_header_1_0(self._stream, header)
 
 
-def _open(file: Path) -> npt.NDArray[np.uint16]:
+def _open(file: Path, kinds: str = "uint16 uint32") -> npt.NDArray[Any]:
+    """A one-dimensional array of one of these dtypes, mapped."""
     try:
-        array: npt.NDArray[np.uint16] = np.load(file, mmap_mode="r", allow_pickle=False)
-        return array
+        array: npt.NDArray[Any] = np.load(file, mmap_mode="r", allow_pickle=False)
+        if array.ndim != 1 or array.dtype.name not in kinds.split():
+            raise ValueError
     except (OSError, ValueError, EOFError):
         raise ArtifactError(f"{file}: is not a whole token file; write the shards anew with --overwrite") from None
+    return array
+
+
+def _document_starts(tokens: Path, array: TokenArray) -> npt.NDArray[np.int64]:
+    """Starts of the documents of a token file, which must point at ``<s>`` (some of them are looked up)."""
+    file = tokens.with_suffix(".documents.npy")
+    starts: npt.NDArray[np.int64] = _open(file, "int64")
+    inside = len(starts) > 0 and starts[0] == 0 and starts[-1] < len(array) and bool((np.diff(starts) > 0).all())
+    if not inside or (array[starts[:: 1 + len(starts) // _CHECKED]] != JapaneseTokenizer.bos_id).any():
+        raise ArtifactError(f"{file}: does not fit the tokens beside it; write the shards anew with --overwrite")
+    return starts

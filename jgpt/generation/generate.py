@@ -60,7 +60,7 @@ def stream_ids(
             cache = Cache(model.config, 1, model.device, dtype)
         else:
             window = ids[-1:]
-        logits, _ = model(torch.tensor([window], device=model.device), cache=cache)
+        logits = model(torch.tensor([window], device=model.device), cache=cache)
         last = logits[0, -1].float().cpu()  # [V]
         if not bool(torch.isfinite(last).all()):
             raise InputError("the model's logits are not finite: its training diverged, take an earlier checkpoint")

@@ -35,7 +35,7 @@ def score(model: GPT, tokenizer: JapaneseTokenizer, text: str, *, end: bool = Tr
     while done < len(ids):
         begin = 0 if done == 1 else max(0, done - (context // 2 or 1))
         window = ids[begin : begin + context + 1]
-        logits, _ = model(torch.tensor([window[:-1]], device=model.device))  # [1, T, V]
+        logits = model(torch.tensor([window[:-1]], device=model.device))  # [1, T, V]
         log_probabilities = torch.log_softmax(logits[0].float(), dim=-1)  # [T, V]
         for place in range(done, begin + len(window)):
             row = log_probabilities[place - 1 - begin]

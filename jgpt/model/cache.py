@@ -10,13 +10,13 @@ class LayerCache:
     """Keys and values of one block, in memory laid out once for a whole context."""
 
     def __init__(self, config: ModelConfig, batch: int, device: torch.device, dtype: torch.dtype) -> None:
-        shape = (batch, config.heads, config.context_length, config.width // config.heads)  # [B, H, context, D]
+        shape = (batch, config.kv_heads, config.context_length, config.head_size)  # [B, K, context, D]
         self.keys = torch.empty(shape, device=device, dtype=dtype)
         self.values = torch.empty(shape, device=device, dtype=dtype)
         self.length = 0
 
     def append(self, key: Tensor, value: Tensor) -> tuple[Tensor, Tensor]:
-        """Add those of new tokens [B, H, T, D]; returns all of them [B, H, S, D], in the dtype of the new ones."""
+        """Add those of new tokens [B, K, T, D]; returns all of them [B, K, S, D], in the dtype of the new ones."""
         end = self.length + key.size(2)
         self.keys[:, :, self.length : end] = key
         self.values[:, :, self.length : end] = value

@@ -1,6 +1,9 @@
 """A model as a folder: ``model.safetensors``, ``config.json`` and the tokenizer's files."""
 
+import errno
 import json
+import os
+import re
 import shutil
 from dataclasses import asdict
 from pathlib import Path
@@ -8,29 +11,52 @@ from pathlib import Path
 import torch
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
+from torch import Tensor
 
 from jgpt.config import ModelConfig
 from jgpt.device import choose_device
 from jgpt.model.gpt import GPT
 from stage.errors import ArtifactError, UsageError
-from stage.manifest import write_json
+from stage.files import sha256_file
+from stage.manifest import NAME, Input, artifact_input, write_json
 from tokenizer.japanese import FILES
 
 WEIGHTS = "model.safetensors"
 CONFIG = "config.json"
 
 
-def save_model(model: GPT, folder: Path, tokenizer: Path | None = None) -> None:
-    """Write weights (float32) and configuration, and copy the tokenizer's files from the folder ``tokenizer``."""
+def save_model(
+    model: GPT, folder: Path, tokenizer: Path | None = None, weights: dict[str, Tensor] | None = None
+) -> None:
+    """Write weights (float32) and configuration, and copy the tokenizer's files from the folder ``tokenizer``.
+
+    ``weights``: whole ones on the CPU, where those in the model are not.
+    """
     folder.mkdir(parents=True, exist_ok=True)
-    tensors = {name: tensor.detach().to("cpu").contiguous() for name, tensor in model.state_dict().items()}
-    if model.config.tie_embeddings:
-        del tensors["head.weight"]
-    save_file(tensors, folder / WEIGHTS, metadata={"format": "pt"})
+    if weights is None:
+        weights = {name: tensor.detach().to("cpu").contiguous() for name, tensor in model.named_parameters()}
+    save_tensors(weights, folder / WEIGHTS)
     write_json(folder / CONFIG, {"model_type": "jgpt", **asdict(model.config)})
     if tokenizer is not None:
         for name in FILES:
             shutil.copyfile(tokenizer / name, folder / name)
+
+
+def save_tensors(tensors: dict[str, Tensor], file: Path) -> None:
+    """Write a safetensors file by rename, so that it is either the old one or the new one, whole and on the disk.
+
+    Raises OSError, also on a full disk, for which safetensors has an error of its own.
+    """
+    partial = file.with_name(file.name + ".partial")
+    try:
+        save_file(tensors, partial, metadata={"format": "pt"})
+    except SafetensorError as error:
+        partial.unlink(missing_ok=True)
+        number = re.search(r"os error (\d+)", str(error))
+        raise OSError(int(number[1]) if number else errno.EIO, str(error), str(file)) from None
+    with partial.open("rb") as stream:
+        os.fsync(stream.fileno())
+    partial.replace(file)
 
 
 def load_config(folder: Path | str) -> ModelConfig:
@@ -46,14 +72,11 @@ def load_config(folder: Path | str) -> ModelConfig:
         raise ArtifactError(f"{file}: is not the configuration of a jgpt model")
     try:
         config = ModelConfig.from_record(record)
-        derived = config.derived(config.vocab_size, config.normalization)
+        if not (config.width and config.heads and config.vocab_size):
+            raise UsageError("leaves width, heads or vocab_size open, which a model's own configuration must not")
+        return config.derived(config.vocab_size, config.normalization)
     except (UsageError, TypeError) as error:
         raise ArtifactError(f"{file}: {error}") from None
-    if derived != config or not config.vocab_size:
-        raise ArtifactError(
-            f"{file}: leaves width, heads or vocab_size open, which a model's own configuration must not"
-        )
-    return config
 
 
 def load_model(folder: Path | str, device: str = "auto", dtype: str = "float32") -> GPT:
@@ -71,6 +94,16 @@ def load_model(folder: Path | str, device: str = "auto", dtype: str = "float32")
         raise UsageError(f"--dtype {dtype}: known are auto, float32 and bfloat16")
     precision = torch.bfloat16 if dtype == "bfloat16" else torch.float32
     return model.to(choose_device(device), precision).eval()
+
+
+def model_input(model: Path) -> Input:
+    """A model as an input: the hash of its artifact, or of the weights of a checkpoint."""
+    if (model / NAME).is_file():
+        return artifact_input("model", model, "pretrain")
+    weights = model / WEIGHTS
+    if not weights.is_file():
+        raise ArtifactError(f"{model}: is neither a model folder nor a checkpoint of one")
+    return Input("model", str(model), sha256_file(str(weights)))
 
 
 def load_weights(model: GPT, folder: Path) -> None:

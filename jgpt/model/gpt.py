@@ -1,11 +1,13 @@
 """The GPT, from token ids to logits. Read it from top to bottom.
 
 Shapes: B batch, T time (tokens of a sequence), S tokens seen so far (T and those in the cache), C channels (width),
-H heads, D = C / H channels of a head, V vocabulary.
+H heads, K heads of keys and values, D = C / H channels of a head, F channels inside the MLP, V vocabulary.
 
 default: rotary positions (Su et al. 2021), RMSNorm without gains (Zhang and Sennrich 2019) also after the embedding,
 QK-norm (Henry et al. 2020), squared ReLU (So et al. 2021), no biases, output projections that begin at zero.
-gpt2: learned positions, LayerNorm and GELU (Radford et al. 2019), with or without biases, dropout, a tied or untied head.
+llama: RMSNorm with gains, rotary positions, SwiGLU (Shazeer 2020), as Touvron et al. 2023. qwen3: llama with QK-norm (Qwen
+Team 2025). gpt2: learned positions, LayerNorm and GELU, with or without biases (Radford et al. 2019).
+Each can have dropout and a tied or untied head; all but gpt2 can share keys and values between heads.
 """
 
 import math
@@ -15,14 +17,21 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from jgpt.config import ModelConfig
+from jgpt.model.attention import attend
 from jgpt.model.cache import Cache, LayerCache
+from jgpt.model.loss import head_loss
 
 
 class RMSNorm(nn.Module):
-    """x / sqrt(mean(x²) + eps) over the last dimension, in float32, without gains."""
+    """x / sqrt(mean(x²) + eps) over the last dimension, in float32, with or without gains."""
+
+    def __init__(self, size: int, gains: bool = False) -> None:
+        super().__init__()
+        self.size = (size,)
+        self.weight = nn.Parameter(torch.ones(size)) if gains else None
 
     def forward(self, x: Tensor) -> Tensor:
-        return F.rms_norm(x.float(), (x.size(-1),), eps=1e-6).to(x.dtype)
+        return F.rms_norm(x.float(), self.size, self.weight, eps=1e-6).to(x.dtype)
 
 
 class Rotary(nn.Module):
@@ -48,61 +57,59 @@ class Rotary(nn.Module):
 
 
 class Attention(nn.Module):
-    """Causal multi-head self-attention (Vaswani et al. 2017)."""
+    """Causal multi-head self-attention (Vaswani et al. 2017), of grouped queries where there are fewer key heads."""
 
     def __init__(self, config: ModelConfig) -> None:
         super().__init__()
-        self.heads = config.heads
-        self.dropout = config.dropout
-        self.modern = config.architecture == "default"
-        self.query_key_value = nn.Linear(config.width, 3 * config.width, bias=config.bias)
-        self.output = nn.Linear(config.width, config.width, bias=config.bias)
-        self.norm = RMSNorm()
+        self.config = config
+        size = config.head_size
+        self.query_key_value = nn.Linear(config.width, (config.heads + 2 * config.kv_heads) * size, bias=config.bias)
+        self.output = nn.Linear(config.heads * size, config.width, bias=config.bias)
+        normed = config.architecture in ("default", "qwen3")
+        self.query_norm = RMSNorm(size, config.gated) if normed else nn.Identity()
+        self.key_norm = RMSNorm(size, config.gated) if normed else nn.Identity()
 
-    def forward(self, x: Tensor, rotary: Rotary | None, cache: LayerCache | None) -> Tensor:
+    def forward(self, x: Tensor, rotary: Rotary | None, cache: LayerCache | None, mask: Tensor | None) -> Tensor:
+        config = self.config
         batch, time, width = x.shape
-        # [B, T, 3C] -> three of [B, H, T, D]
-        query, key, value = (
-            part.view(batch, time, self.heads, width // self.heads).transpose(1, 2)
-            for part in self.query_key_value(x).split(width, dim=-1)
-        )
+        # [B, T, (H + 2 K) D] -> [B, H, T, D] and twice [B, K, T, D]
+        split = self.query_key_value(x).view(batch, time, -1, config.head_size).transpose(1, 2)
+        query, key, value = split.split([config.heads, config.kv_heads, config.kv_heads], dim=1)
         start = cache.length if cache is not None else 0
+        if config.architecture == "qwen3":
+            query, key = self.query_norm(query), self.key_norm(key)
         if rotary is not None:
             query, key = rotary(query, start), rotary(key, start)
-        if self.modern:
-            query, key = self.norm(query), self.norm(key)
+        if config.architecture == "default":
+            query, key = self.query_norm(query), self.key_norm(key)
         if cache is not None:
-            key, value = cache.append(key, value)  # [B, H, S, D]
-        seen = key.size(2)
-        mask = None
+            key, value = cache.append(key, value)  # [B, K, S, D]
         if start and time > 1:  # several new tokens after cached ones: token t sees the first start + t + 1
-            mask = torch.ones(time, seen, dtype=torch.bool, device=x.device).tril(diagonal=start)
-        y = F.scaled_dot_product_attention(
-            query,
-            key,
-            value,
-            attn_mask=mask,
-            dropout_p=self.dropout if self.training else 0.0,
-            is_causal=start == 0 and time > 1,
-        )  # [B, H, T, D]
-        y = y.transpose(1, 2).reshape(batch, time, width)
-        return F.dropout(self.output(y), self.dropout, self.training)
+            mask = torch.ones(time, key.size(2), dtype=torch.bool, device=x.device).tril(diagonal=start)[None, None]
+        y = attend(query, key, value, mask)  # [B, H, T, D]
+        y = self.output(y.transpose(1, 2).reshape(batch, time, width))
+        return F.dropout(y, config.dropout, self.training)
 
 
 class MLP(nn.Module):
-    """Two linear layers, four times as wide between them."""
+    """Two linear layers with a wider one between them; gated (SwiGLU) in llama and qwen3."""
 
     def __init__(self, config: ModelConfig) -> None:
         super().__init__()
-        self.dropout = config.dropout
-        self.modern = config.architecture == "default"
-        self.expand = nn.Linear(config.width, 4 * config.width, bias=config.bias)
-        self.output = nn.Linear(4 * config.width, config.width, bias=config.bias)
+        self.config = config
+        self.expand = nn.Linear(config.width, config.mlp_width * (2 if config.gated else 1), bias=config.bias)
+        self.output = nn.Linear(config.mlp_width, config.width, bias=config.bias)
 
     def forward(self, x: Tensor) -> Tensor:
-        hidden = self.expand(x)  # [B, T, 4C]
-        hidden = F.relu(hidden).square() if self.modern else F.gelu(hidden, approximate="tanh")
-        return F.dropout(self.output(hidden), self.dropout, self.training)  # [B, T, C]
+        hidden = self.expand(x)  # [B, T, F], gated [B, T, 2 F]
+        if self.config.gated:
+            gate, up = hidden.chunk(2, dim=-1)
+            hidden = F.silu(gate) * up
+        elif self.config.architecture == "default":
+            hidden = F.relu(hidden).square()
+        else:
+            hidden = F.gelu(hidden, approximate="tanh")
+        return F.dropout(self.output(hidden), self.config.dropout, self.training)  # [B, T, C]
 
 
 class Block(nn.Module):
@@ -115,23 +122,26 @@ class Block(nn.Module):
         self.mlp_norm = _norm(config)
         self.mlp = MLP(config)
 
-    def forward(self, x: Tensor, rotary: Rotary | None, cache: LayerCache | None) -> Tensor:
-        x = x + self.attention(self.attention_norm(x), rotary, cache)
+    def forward(self, x: Tensor, rotary: Rotary | None, cache: LayerCache | None, mask: Tensor | None) -> Tensor:
+        x = x + self.attention(self.attention_norm(x), rotary, cache, mask)
         return x + self.mlp(self.mlp_norm(x))
 
 
 class GPT(nn.Module):
-    """A GPT of a derived configuration. ``forward(ids, targets)`` gives logits and loss."""
+    """A GPT. ``model(ids)`` gives logits, ``model.loss(ids, targets)`` the loss.
+
+    What the configuration leaves open is derived; it must name ``vocab_size``.
+    """
 
     def __init__(self, config: ModelConfig, seed: int = 0) -> None:
         super().__init__()
-        assert config.width and config.heads and config.vocab_size, "a derived configuration is needed"
-        self.config = config
-        modern = config.architecture == "default"
+        assert config.vocab_size, "the size of the vocabulary must be known"
+        self.config = config = config.derived(config.vocab_size, config.normalization)
+        modern = config.architecture != "gpt2"
         self.embedding = nn.Embedding(config.vocab_size, config.width)
         self.positions = None if modern else nn.Embedding(config.context_length, config.width)
-        self.rotary = Rotary(config.width // config.heads, config.context_length, config.rope_theta) if modern else None
-        self.embedding_norm = RMSNorm() if modern else nn.Identity()
+        self.rotary = Rotary(config.head_size, config.context_length, config.rope_theta) if modern else None
+        self.embedding_norm = RMSNorm(config.width) if config.architecture == "default" else nn.Identity()
         self.blocks = nn.ModuleList(Block(config) for _ in range(config.depth))
         self.final_norm = _norm(config)
         self.head = nn.Linear(config.width, config.vocab_size, bias=False)
@@ -147,15 +157,15 @@ class GPT(nn.Module):
     def init_weights(self, seed: int) -> None:
         """Set every weight; the same seed gives the same weights.
 
-        | weight                      | default             | gpt2                   |
-        |-----------------------------|---------------------|------------------------|
-        | embedding                   | N(0, 1)             | N(0, .02)              |
-        | positions                   | none                | N(0, .02)              |
-        | query_key_value, expand     | N(0, 1 / sqrt(C))   | N(0, .02)              |
-        | output of attention and MLP | 0                   | N(0, .02 / sqrt(2 L))  |
-        | head, untied                | 0                   | N(0, .02)              |
-        | head, tied                  | N(0, .02), as the embedding | as the embedding |
-        | biases; gains of LayerNorm  | none                | 0; 1                   |
+        | weight                      | default, llama, qwen3       | gpt2                   |
+        |-----------------------------|-----------------------------|------------------------|
+        | embedding                   | N(0, 1)                     | N(0, .02)              |
+        | positions                   | none                        | N(0, .02)              |
+        | query_key_value, expand     | N(0, 1 / sqrt(C))           | N(0, .02)              |
+        | output of attention and MLP | 0                           | N(0, .02 / sqrt(2 L))  |
+        | head, untied                | 0                           | N(0, .02)              |
+        | head, tied                  | N(0, .02), as the embedding | as the embedding       |
+        | gains; biases               | 1; none                     | 1; 0                   |
         """
         config = self.config
         generator = torch.Generator().manual_seed(seed)
@@ -166,7 +176,7 @@ class GPT(nn.Module):
             with torch.no_grad():
                 weight.copy_(values)
 
-        modern = config.architecture == "default"
+        modern = config.architecture != "gpt2"
         normal(self.embedding.weight, 1.0 if modern and not config.tie_embeddings else 0.02)
         if self.positions is not None:
             normal(self.positions.weight, 0.02)
@@ -182,9 +192,10 @@ class GPT(nn.Module):
             if name.endswith("bias"):
                 nn.init.zeros_(parameter)
 
-    def hidden(self, ids: Tensor, cache: Cache | None = None) -> Tensor:
+    def hidden(self, ids: Tensor, cache: Cache | None = None, mask: Tensor | None = None) -> Tensor:
         """The stream after the last norm: ids int64 [B, T] -> [B, T, C]. With a cache, ids follow what it holds.
 
+        mask: bool [B, 1, T, T], True where a token sees another; without one it sees itself and all before it.
         Raises ValueError when there are more positions than the context has.
         """
         start = cache.length if cache is not None else 0
@@ -195,24 +206,34 @@ class GPT(nn.Module):
         if self.positions is not None:
             x = x + self.positions.weight[start : start + time]
             x = F.dropout(x, self.config.dropout, self.training)
-        x = self.embedding_norm(x)
+        x = _in_compute_dtype(self.embedding_norm(x))
         for index, block in enumerate(self.blocks):
-            x = block(x, self.rotary, cache.layers[index] if cache is not None else None)
+            x = block(x, self.rotary, cache.layers[index] if cache is not None else None, mask)
         return self.final_norm(x)
 
-    def forward(
-        self, ids: Tensor, targets: Tensor | None = None, cache: Cache | None = None
-    ) -> tuple[Tensor, Tensor | None]:
-        """Logits and loss.
+    def forward(self, ids: Tensor, cache: Cache | None = None) -> Tensor:
+        """Logits [B, T, V] of the token after each position: ids int64 [B, T], which follow what a cache holds."""
+        return self.head(self.hidden(ids, cache))
 
-        ids: int64 [B, T]; targets: int64 [B, T], the next token at each position, -100 where none counts.
-        Returns logits [B, T, V] and, with targets, the mean cross-entropy in nats a token (float32).
+    def loss(self, ids: Tensor, targets: Tensor, mask: Tensor | None = None) -> Tensor:
+        """Mean cross-entropy in nats a token (float32), without logits that exist whole.
+
+        ids: int64 [B, T]; targets: int64 [B, T], the next token at each position, -100 where none counts; mask as above.
         """
-        logits = self.head(self.hidden(ids, cache))  # [B, T, V]
-        if targets is None:
-            return logits, None
-        return logits, F.cross_entropy(logits.flatten(0, 1).float(), targets.flatten(), ignore_index=-100)
+        return self.loss_of(self.hidden(ids, mask=mask), targets)
+
+    def loss_of(self, hidden: Tensor, targets: Tensor) -> Tensor:
+        """The same from the stream after the last norm [B, T, C], in the precision of an enclosing autocast."""
+        return head_loss(_in_compute_dtype(hidden).flatten(0, 1), self.head.weight, targets.flatten())
 
 
 def _norm(config: ModelConfig) -> nn.Module:
-    return RMSNorm() if config.architecture == "default" else nn.LayerNorm(config.width, bias=config.bias)
+    if config.architecture == "gpt2":
+        return nn.LayerNorm(config.width, bias=config.bias)
+    return RMSNorm(config.width, gains=config.gated)
+
+
+def _in_compute_dtype(x: Tensor) -> Tensor:
+    """The residual stream in the precision of an enclosing autocast: half the memory to go through, and as good."""
+    kind = x.device.type
+    return x.to(torch.get_autocast_dtype(kind)) if torch.is_autocast_enabled(kind) else x

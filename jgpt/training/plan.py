@@ -3,26 +3,31 @@
 import json
 import logging
 import math
-from dataclasses import asdict, dataclass, fields, replace
+import os
+from dataclasses import asdict, dataclass, field, fields, replace
 from pathlib import Path
 
 import torch
 
 from jgpt.config import ModelConfig, TrainConfig
+from jgpt.model.attention import SHORT
+from jgpt.model.loss import ROWS
 from jgpt.training.schedule import phases
 from stage.errors import ArtifactError, InputError, UsageError
 from stage.manifest import write_json
 
 log = logging.getLogger(__name__)
 NAME = "plan.json"
+LENGTH = ("steps", "minutes", "epochs")
+"""What of a training configuration may change when a run is extended."""
 
 
 @dataclass
 class Plan:
     """What a run does: fixed before its first step, written to ``plan.json``, obeyed when it goes on.
 
-    Where minutes were given, the speed measured at first is a guess: the number of steps is settled when the learning rate
-    begins to fall, by the time that the run has taken until then. The steps before are the same either way.
+    Where minutes were given, the number of steps is a guess at first. When the share of the time that comes before the decay
+    is over, steps and decay are settled by the speed until then; the steps before are the same either way.
     """
 
     steps: int
@@ -36,32 +41,55 @@ class Plan:
     micro_batch: int
     """Sequences that go through the model at once; divides ``batch``."""
     dtype: str
+    compiled: bool
+    """Whether the blocks are compiled."""
     threads: int
     valid_every: int
     checkpoint_every: int
     log_every: int
+    peak_flops: float
+    """Operations a second of a matrix product on this machine."""
     seconds_per_step: float
-    """As measured before the first step; 0 where nothing was measured."""
+    """Estimated from ``peak_flops``; as measured once the plan is settled."""
+    asked: dict[str, float] = field(default_factory=dict)
+    """The length that was asked for: steps, minutes and epochs."""
+    ranks: int = 1
+    """Processes for which ``compiled`` and ``threads`` were chosen; the rest holds for any number."""
 
-    def set_steps(self, steps: int, train: TrainConfig) -> None:
-        """Set the number of steps and what follows from it."""
+    def set_steps(self, steps: int, train: TrainConfig, context_length: int, warmup: int = 0) -> None:
+        """Set the number of steps and what follows from it; a run that is extended keeps its ``warmup``."""
+        self.asked = {name: getattr(train, name) for name in LENGTH}
         self.steps = steps
-        self.warmup_steps, self.decay_from = phases(steps, train)
-        self.valid_every = train.valid_every or max(1, steps // 20)
+        self.warmup_steps, self.decay_from = phases(steps, train, warmup)
+        self.valid_every = train.valid_every or max(1, steps // self._measurements(train, context_length))
         self.checkpoint_every = train.checkpoint_every or max(1, steps // 10)
         self.log_every = min(10, max(1, steps // 200))
 
-    def settle(self, step: int, seconds: float, train: TrainConfig, windows: int) -> None:
-        """Fit what is left of the run to the minutes there are, given that ``step`` steps took ``seconds``."""
-        left = (train.minutes * 60 - seconds) / (seconds / step)
-        most = train.epochs * windows / self.batch if train.epochs else math.inf
-        self.steps = max(step + 1, int(min(step + left, most)))
-        self.settled = True
+    def settle(self, step: int, seconds: float, train: TrainConfig, windows: int) -> bool:
+        """Let the decay begin at ``step``, and end when the minutes there are do, given that ``seconds`` have gone.
 
-    @property
-    def accumulation(self) -> int:
-        """Micro-batches an optimiser step."""
-        return self.batch // self.micro_batch
+        Returns whether it is time for that.
+        """
+        most = int(train.epochs * windows / self.batch) if train.epochs else math.inf
+        early = (1 - train.decay_share) * min(1.0, most * seconds / (step * train.minutes * 60))
+        if step < self.warmup_steps or seconds < early * train.minutes * 60:
+            return False
+        self.seconds_per_step = seconds / step
+        self.steps = max(step + 1, int(min(train.minutes * 60 / self.seconds_per_step, most)))
+        self.decay_from = step
+        self.settled = True
+        return True
+
+    def _measurements(self, train: TrainConfig, context_length: int) -> int:
+        """On the valid split: a pass costs a third of training on the same tokens, and all may cost a twentieth."""
+        tokens = self.steps * self.batch * context_length
+        return max(4, min(20, int(0.05 * 3 * tokens / max(1, train.valid_tokens))))
+
+    def split(self, ranks: int) -> tuple[int, int]:
+        """Sequences that go through the model at once, and how often in a step, in each of so many processes."""
+        share = self.batch // ranks
+        at_once = max(size for size in range(1, min(self.micro_batch, share) + 1) if share % size == 0)
+        return at_once, share // at_once
 
     def write(self, folder: Path) -> None:
         """Write ``plan.json``."""
@@ -83,21 +111,22 @@ class Plan:
 def derive_training(train: TrainConfig, model: ModelConfig) -> TrainConfig:
     """Fill in batch and learning rates for a derived model.
 
-    Larger models take larger batches and lower rates: the rate of the matrices falls with the square root of the width.
+    Larger models take larger batches, and AdamW's rates fall with the square root of the width; Muon's does not depend on it.
     The embedding learns faster than the matrices because each of its rows is met rarely. Raises UsageError for a rate
     that would have no effect.
     """
     if train.head_rate and model.tie_embeddings:
         raise UsageError("--train.head_rate has no effect on a head that is tied to the embedding: leave it out")
     classic = model.architecture == "gpt2"
-    wider = max(model.width / 256, 1.0)
-    rate = train.learning_rate or (1e-3 if classic else 3e-3) / math.sqrt(wider)
+    narrower = math.sqrt(min(256 / model.width, 1.0))
+    rate = (1e-3 if classic else 3e-3) * narrower
     return replace(
         train,
-        batch_tokens=train.batch_tokens or 2048 * 2 ** round(math.log2(wider)),
-        learning_rate=rate,
-        embedding_rate=train.embedding_rate or (rate if classic else 10 * rate),
-        head_rate=train.head_rate or (rate if classic else 2 * rate),
+        batch_tokens=train.batch_tokens or 4096 * 2 ** round(math.log2(max(model.width / 256, 1.0))),
+        learning_rate=train.learning_rate or (0.02 if train.optimizer == "muon" else rate),
+        embedding_rate=train.embedding_rate or (rate if classic or model.tie_embeddings else 50 * rate),
+        head_rate=train.head_rate or (rate if classic else 4 * rate),
+        vector_rate=train.vector_rate or rate,
         epochs=train.epochs or (0.0 if train.steps or train.minutes else 4.0),
     )
 
@@ -123,17 +152,20 @@ def number_of_steps(train: TrainConfig, windows: int, batch: int, seconds_per_st
     return max(1, int(min(limits)))
 
 
-def memory_bytes(model: ModelConfig, micro_batch: int) -> int:
-    """Rough memory of a training step: weights, gradients, AdamW's two means, activations and logits, in float32."""
+def memory_bytes(model: ModelConfig, micro_batch: int, sharing: int = 1) -> int:
+    """Rough memory of a training step: weights, gradients, two means of them, and what is kept for the way back, in float32.
+
+    ``sharing``: processes that each hold a part of all but the last.
+    """
     tokens = micro_batch * model.context_length
-    activations = tokens * model.depth * model.width * 34
-    logits = tokens * model.vocab_size * 3
-    return 4 * (4 * model.parameters + activations + logits)
+    activations = tokens * model.depth * (22 * model.width + model.heads * min(model.context_length, SHORT))
+    logits = 3 * ROWS * model.vocab_size
+    return 4 * (4 * model.parameters // sharing + activations + logits)
 
 
-def check_memory(model: ModelConfig, micro_batch: int, device: torch.device) -> None:
+def check_memory(model: ModelConfig, micro_batch: int, device: torch.device, sharing: int = 1) -> None:
     """Raise InputError when a step cannot fit into the memory there is."""
-    need = memory_bytes(model, micro_batch)
+    need = memory_bytes(model, micro_batch, sharing)
     if device.type == "cuda":
         free = torch.cuda.mem_get_info(device)[0]
     else:
@@ -142,6 +174,7 @@ def check_memory(model: ModelConfig, micro_batch: int, device: torch.device) -> 
                 free = next(int(line.split()[1]) * 1024 for line in stream if line.startswith("MemAvailable"))
         except (OSError, StopIteration):
             return
+        free //= int(os.environ.get("LOCAL_WORLD_SIZE", "1"))  # torchrun's processes on this machine
     if need > free:
         raise InputError(
             f"a training step needs about {need / 1e9:.1f} GB of memory and {free / 1e9:.1f} GB are free: "
@@ -150,17 +183,23 @@ def check_memory(model: ModelConfig, micro_batch: int, device: torch.device) -> 
         )
 
 
-def describe(model: ModelConfig, train: TrainConfig, plan: Plan, windows: int, device: str) -> list[str]:
-    """The plan in words, a line a part."""
+def describe(
+    model: ModelConfig, train: TrainConfig, plan: Plan, windows: int, device: str, parallel: str = ""
+) -> list[str]:
+    """The plan in words, a line a part; ``parallel``: how several processes share the model, ddp or fsdp."""
     tokens = plan.steps * plan.batch * model.context_length
+    micro_batch, _ = plan.split(plan.ranks)
+    each = f"{plan.ranks} processes ({parallel}), each " if parallel else ""
+    memory = memory_bytes(model, micro_batch, plan.ranks if parallel == "fsdp" else 1)
     lines = [
         f"model: {model.architecture}, {model.depth} blocks, {model.width} wide, {model.heads} heads, context "
         f"{model.context_length}, {model.vocab_size} pieces: {model.parameters / 1e6:.1f}M parameters",
-        f"training: {plan.steps} steps of {plan.batch} x {model.context_length} tokens (micro-batches of {plan.micro_batch}): "
+        f"training: {plan.steps} steps of {plan.batch} x {model.context_length} tokens (micro-batches of {micro_batch}): "
         f"{tokens / 1e6:.1f}M tokens, {plan.steps * plan.batch / windows:.1f} epochs",
-        f"learning rates: matrices {train.learning_rate:.2g}, embedding {train.embedding_rate:.2g}, head {train.head_rate:.2g}; "
+        f"learning rates: matrices {train.learning_rate:.2g} ({train.optimizer}), embedding {train.embedding_rate:.2g}, head {train.head_rate:.2g}; "
         f"dropout {model.dropout:g}, weight decay {train.weight_decay:g}",
-        f"machine: {device}, {plan.dtype}, {plan.threads} threads, about {memory_bytes(model, plan.micro_batch) / 1e9:.1f} GB of memory",
+        f"machine: {each}{device}, {plan.dtype}, {'compiled' if plan.compiled else 'not compiled'}, {plan.threads} threads, "
+        f"{plan.peak_flops / 1e9:.0f} GFLOP/s at most, about {memory / 1e9:.1f} GB of memory",
     ]
     if plan.seconds_per_step:
         lines.append(

@@ -3,9 +3,12 @@
 from jgpt.config import TrainConfig
 
 
-def phases(steps: int, config: TrainConfig) -> tuple[int, int]:
-    """Number of warm-up steps, and the step (from 0) from which the rate falls, for a run of ``steps``."""
-    warmup = max(1, round(config.warmup_share * steps))
+def phases(steps: int, config: TrainConfig, warmup: int = 0) -> tuple[int, int]:
+    """Number of warm-up steps, and the step (from 0) from which the rate falls, for a run of ``steps``.
+
+    A run that was extended keeps the ``warmup`` that it began with.
+    """
+    warmup = warmup or max(1, round(config.warmup_share * steps))
     return warmup, max(warmup, steps - round(config.decay_share * steps))
 
 

@@ -76,7 +76,7 @@ def time_steps(depth: int, vocab_size: int, sequences: int, steps: int) -> float
     from jgpt import GPT
     from jgpt.config import ModelConfig, TrainConfig
     from jgpt.device import autocast, choose_dtype, keep_freed_memory
-    from jgpt.training.optimizer import make_optimizer
+    from jgpt.training.optimizer import make_optimizers
     from jgpt.training.plan import derive_training
 
     if os.environ["KEEP"] == "1":
@@ -84,19 +84,19 @@ def time_steps(depth: int, vocab_size: int, sequences: int, steps: int) -> float
     device = torch.device("cpu")
     config = ModelConfig(depth=depth).derived(vocab_size)
     model = GPT(config)
-    optimizer = make_optimizer(model, derive_training(TrainConfig(), config))
     dtype = choose_dtype("auto", device)
+    optimizers = make_optimizers(model, derive_training(TrainConfig(), config), dtype)
     ids = torch.randint(vocab_size, (sequences, config.context_length))
     seconds = []
     for _ in range(steps + 3):
         started = time.perf_counter()
         with autocast(device, dtype):
-            _, loss = model(ids, ids)
-        assert loss is not None
+            loss = model.loss(ids, ids)
         loss.backward()
         torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
-        optimizer.step()
-        optimizer.zero_grad(set_to_none=True)
+        for optimizer in optimizers:
+            optimizer.step()
+            optimizer.zero_grad(set_to_none=True)
         seconds.append(time.perf_counter() - started)
     return statistics.median(seconds[3:])
 

@@ -23,7 +23,13 @@ def evaluate(prog: str, arguments: list[str]) -> None:
     parser.common("model", "out")
     upstream = "Folder of the tasks' files, laid out as upstream: DATA/jglue/jcommonsenseqa-v1.3/…."
     parser.flag("data", str, None, upstream)
-    parser.flag("shards", str, None, "Shards to measure on; default: those that the model was trained on.")
+    parser.add_argument(
+        "--shards",
+        type=str,
+        nargs="+",
+        default=None,
+        help="Shards to measure on; default: those that the model was trained on.",
+    )
     parser.flag("tasks", str, ",".join(INTRINSIC), "Tasks, parted by commas.")
     parser.configuration(EvalConfig, skip=["tasks"])
     parser.flag("dtype", str, "auto", "Precision of the weights: float32 (auto) or bfloat16.")

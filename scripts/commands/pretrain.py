@@ -16,26 +16,52 @@ def pretrain(prog: str, arguments: list[str]) -> None:
         "Ctrl-C stops with a checkpoint; the same command, or --resume, goes on exactly from there.",
         [
             "jgpt pretrain --shards my/shards --out my/model --model.depth 4 --train.minutes 30",
+            "jgpt pretrain --shards my/shards --out my/model --tracker tensorboard --sample_prompts 吾輩は 春は",
             "jgpt pretrain --out my/model --resume",
+            "jgpt pretrain --out my/model --resume --train.minutes 90",
+            "jgpt pretrain --shards novels:0.7 news:0.3 --out my/model --model.depth 4 --train.minutes 30",
+            "jgpt pretrain --shards my/more --init_from my/model --out my/second --train.epochs 1",
             "jgpt pretrain --shards my/shards --out my/gpt2 --model.architecture gpt2 --train.epochs 10",
         ],
     )
     parser.config_file()
-    parser.add_argument("--shards", type=str, default=None, help="Shards folder; with --resume that of the run.")
+    parser.add_argument(
+        "--shards",
+        type=str,
+        nargs="+",
+        default=None,
+        help="Shards folders, read as one pool; or DIR:WEIGHT each, for shares of the samples. With --resume those of the run.",
+    )
     parser.add_argument("--out", type=str, required=True, help="Folder to write; a run resumes in it.")
-    parser.flag("resume", bool, False, "Go on with the unfinished run in --out, with the settings it began with.")
+    parser.add_argument(
+        "--init_from", type=str, default=None, help="Model folder or checkpoint whose weights and shape to begin with."
+    )
+    parser.flag(
+        "resume",
+        bool,
+        False,
+        "Go on with the run in --out, with the settings it began with. With --train.steps, minutes or epochs beside it a run "
+        "gets another length, also a finished one: it goes on from where its learning rate began to fall.",
+    )
+    parser.flag("sample_prompts", str, [], "A short text is written after each at every measurement.", nargs="+")
     parser.configuration(PretrainConfig)
-    parser.common("device", "threads", "overwrite", "quiet")
+    parser.common("device", "threads", "tracker", "overwrite", "quiet")
     given = parser.parse_args(arguments)
     if given.resume:
         # what is not asked for is as the run began
-        parser.set_defaults(_flat(read_run(given.out, "pretrain")["parameters"]))
+        begun = _flat(read_run(given.out, "pretrain")["parameters"])
+        if given["train.steps"]:
+            begun |= {"train.minutes": 0.0, "train.epochs": 0.0}
+        elif given["train.minutes"] or given["train.epochs"]:
+            begun["train.steps"] = 0
+        parser.set_defaults({name: value for name, value in begun.items() if name in parser.get_defaults()})
         given = parser.parse_args(arguments)
     config = build(PretrainConfig, given)
     check_preset(config)
     from jgpt import pretrain as train
 
-    manifest = train(given.shards, given.out, config, resume=given.resume, **shared(given))
+    more = {"init_from": given.init_from, "resume": given.resume, "sample_prompts": given.sample_prompts}
+    manifest = train(given.shards, given.out, config, **more, **shared(given))
     tell_counts(given.out, manifest)
 
 

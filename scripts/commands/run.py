@@ -66,7 +66,7 @@ def recipe_parser(prog: str, description: str, examples: list[str]) -> Parser:
     parser.flag("out", str, None, "Folder of the run; default: runs/NAME.")
     parser.flag("data", str, None, "Folder for {data} in the recipe, and of the evaluation tasks' files.")
     parser.configuration(RecipeConfig)
-    parser.common("workers", "device", "threads", "overwrite", "quiet")
+    parser.common("workers", "device", "threads", "tracker", "overwrite", "quiet")
     return parser
 
 

@@ -133,6 +133,31 @@ def test_a_moved_run_finds_the_shards_beside_the_model(tiny_run, tmp_path):
         evaluate(tmp_path / "model", tmp_path / "other", config(tasks=[]), quiet=True)
 
 
+def test_all_shards_that_a_model_was_trained_on_are_measured(results, tiny_run, tmp_path):
+    from jgpt import write_shards
+    from jgpt.config import ShardConfig
+
+    for name in ("model", "shards"):
+        shutil.copytree(tiny_run / name, tmp_path / name)
+    more, train_only = tmp_path / "more", tmp_path / "train_only"
+    for out, limit in ((more, 23), (train_only, 20)):
+        write_shards(tiny_run / "corpus", tiny_run / "tokenizer", out, ShardConfig(limit), workers=1, quiet=True)
+    manifest = json.loads((tmp_path / "model" / "manifest.json").read_text("utf-8"))
+    manifest["inputs"].append({"role": "shards", "path": str(more), "sha256": read_manifest(more).data_sha256})
+    (tmp_path / "model" / "manifest.json").write_text(json.dumps(manifest), "utf-8")
+    made = evaluate(tmp_path / "model", tmp_path / "both", config(tasks=[]), quiet=True)
+    assert [entry.role for entry in made.inputs] == ["model", "shards", "shards"]
+    counts = [read_manifest(folder).counts for folder in (tmp_path / "shards", more)]
+    assert made.counts["documents"] == sum(each["valid_documents"] for each in counts) == 13
+    assert made.counts["characters"] == sum(each["valid_characters"] for each in counts)
+    # with more to train on and the same to measure, only the n-gram models differ
+    named = [tmp_path / "shards", train_only]
+    evaluate(tmp_path / "model", tmp_path / "named", config(tasks=[]), shards=named, quiet=True)
+    one, other = read(results)["language"], read(tmp_path / "named")["language"]
+    assert one["bits_per_character"] == other["bits_per_character"]
+    assert one["baselines"]["5-gram"] != other["baselines"]["5-gram"]
+
+
 def test_folders_that_do_not_fit_are_refused(tiny_run, tmp_path):
     with pytest.raises(ArtifactError, match="neither a model folder nor a checkpoint"):
         evaluate(tmp_path, tmp_path / "out", config(), quiet=True)

@@ -1,5 +1,8 @@
 """A tiny corpus with everything that Japanese text holds, its tokenizer and shards, and tiny models."""
 
+import os
+import signal
+
 import numpy as np
 import pyarrow
 import pyarrow.parquet
@@ -8,6 +11,9 @@ import torch
 
 from jgpt import GPT, write_shards
 from jgpt.config import ModelConfig, PretrainConfig, TrainConfig
+from jgpt.data.shards import _ShardWriter, token_dtype
+from jgpt.training import run
+from jgpt.training.step import TrainingStep
 from stage.folder import Made, write_folder
 from tokenizer import train_tokenizer
 from tokenizer.config import TokenizerConfig
@@ -69,7 +75,28 @@ def new_corpus():
     return make_corpus
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
+def new_shards():
+    """Write a shards folder of documents given as ids below 10,000, as ``write_shards`` would."""
+
+    def make(folder, train, valid=(), tokenizer="its hash", preset="nfkc", characters=0):
+        def fill(partial):
+            counts = {"vocab_size": 10_000, "tokenizer_sha256": tokenizer, "normalization": preset}
+            for split, documents in (("train", train), ("valid", valid)):
+                writer = _ShardWriter(partial / f"{split}-00000.npy", token_dtype(10_000))
+                for ids in documents:
+                    writer.add(list(ids))
+                writer.close()
+                counts |= {f"{split}_tokens": writer.tokens, f"{split}_characters": characters or writer.tokens}
+            return Made(counts, [{"source": folder.name, "license": "CC0"}])
+
+        write_folder(folder, stage="shard", parameters={}, inputs=[], make=fill)
+        return folder
+
+    return make
+
+
+@pytest.fixture(scope="session")
 def new_config():
     """A tiny configuration of training, some fields of which are given."""
 
@@ -81,6 +108,40 @@ def new_config():
         return PretrainConfig(ModelConfig(**tiny), TrainConfig(**short | train), seed=seed, dtype="float32")
 
     return make
+
+
+@pytest.fixture
+def known_speed(monkeypatch):
+    """A machine whose speed need not be measured."""
+    monkeypatch.setattr(run, "peak_flops", lambda *_: 1e11)
+
+
+@pytest.fixture
+def after_step(monkeypatch):
+    """Calls something, with the TrainingStep, the next time that the optimiser step of a number (from 1) is done."""
+
+    def arm(number, act):
+        original, acted = TrainingStep.run, []
+
+        def stepped(self, step):
+            original(self, step)
+            if step + 1 == number and not acted:
+                acted.append(True)
+                act(self)
+
+        monkeypatch.setattr(TrainingStep, "run", stepped)
+
+    return arm
+
+
+@pytest.fixture
+def stop_after(after_step):
+    """Sends this process SIGINT after a step."""
+
+    def arm(number, times=1):
+        after_step(number, lambda _: [os.kill(os.getpid(), signal.SIGINT) for _ in range(times)])
+
+    return arm
 
 
 @pytest.fixture(scope="session")

@@ -6,11 +6,12 @@ from itertools import pairwise
 import pytest
 import torch
 
-from jgpt import device
+from jgpt import GPT, device
 from jgpt.config import GenerateConfig, ModelConfig, PretrainConfig, ShardConfig, TrainConfig
-from jgpt.training.plan import Plan, batch_shape, derive_training, number_of_steps
+from jgpt.training import speed
+from jgpt.training.plan import Plan, batch_shape, check_memory, derive_training, memory_bytes, number_of_steps
 from jgpt.training.schedule import learning_rate_factor, phases
-from stage.errors import UsageError
+from stage.errors import InputError, UsageError
 
 
 def test_width_heads_and_vocabulary_are_derived():
@@ -23,7 +24,8 @@ def test_width_heads_and_vocabulary_are_derived():
 def test_what_was_given_is_kept():
     model = ModelConfig(width=96, heads=3, vocab_size=500, normalization="none").derived(400, "ja-v1")
     assert (model.width, model.heads, model.vocab_size, model.normalization) == (96, 3, 500, "none")
-    train = TrainConfig(steps=3, batch_tokens=100, learning_rate=0.5, embedding_rate=0.25, head_rate=0.125)
+    rates = {"learning_rate": 0.5, "embedding_rate": 0.25, "head_rate": 0.125, "vector_rate": 0.75}
+    train = TrainConfig(steps=3, batch_tokens=100, **rates)
     assert derive_training(train, model) == train
 
 
@@ -115,10 +117,14 @@ def test_a_record_of_a_later_version_is_refused_by_name():
         ModelConfig.from_record(record | {"value_embeddings": True})
 
 
-def test_larger_models_take_larger_batches_and_lower_rates():
-    small, large = (derive_training(TrainConfig(), ModelConfig(width=width).derived(400)) for width in (256, 1024))
+@pytest.mark.parametrize("optimizer", ["muon", "adamw"])
+def test_larger_models_take_larger_batches_and_lower_rates_but_for_muon(optimizer):
+    train = TrainConfig(optimizer=optimizer)
+    small, large = (derive_training(train, ModelConfig(width=width).derived(400)) for width in (256, 1024))
     assert large.batch_tokens > small.batch_tokens
-    assert large.learning_rate < small.learning_rate
+    for name in ("learning_rate", "embedding_rate", "head_rate", "vector_rate"):
+        lower = getattr(large, name) < getattr(small, name)
+        assert lower == (name != "learning_rate" or optimizer == "adamw")
     assert small.epochs > 0
     assert derive_training(TrainConfig(steps=3), ModelConfig().derived(400)).epochs == 0
 
@@ -160,25 +166,90 @@ def test_the_learning_rate_is_never_zero_nor_above_its_peak(steps):
         assert all(0 < learning_rate_factor(step, steps, *phases(steps, train), share) <= 1 for step in range(steps))
 
 
-def test_a_run_that_is_slower_than_measured_is_shortened_and_falls_from_where_it_stands():
+def new_plan(train, steps):
+    plan = Plan(1, 1, 1, False, 8, 8, "float32", False, 2, 1, 1, 1, 1e12, 0.5)
+    plan.set_steps(steps, train, context_length=1024)
+    return plan
+
+
+def test_measurements_and_checkpoints_are_spread_over_the_run():
+    plan = new_plan(TrainConfig(), 120)
+    assert (plan.warmup_steps, plan.decay_from, plan.checkpoint_every, plan.log_every) == (2, 36, 12, 1)
+    assert (plan.valid_every, new_plan(TrainConfig(), 12_000).valid_every) == (120 // 4, 12_000 // 20)
+    plan = new_plan(TrainConfig(valid_every=7, checkpoint_every=5), 12_000)
+    assert (plan.valid_every, plan.checkpoint_every, plan.log_every) == (7, 5, 10)
+
+
+def test_a_run_by_minutes_falls_when_their_share_is_over_and_ends_with_them():
     train = TrainConfig(minutes=1, warmup_share=0.1, decay_share=0.5)
-    plan = Plan(1, 1, 1, False, 8, 8, "float32", 2, 1, 1, 1, 0.5)
-    plan.set_steps(120, train)
-    assert (plan.warmup_steps, plan.decay_from, plan.valid_every, plan.checkpoint_every) == (12, 60, 6, 12)
-    plan.settle(60, 40.0, train, windows=1000)  # 40 of 60 seconds are gone: 30 more steps fit
-    assert (plan.steps, plan.decay_from, plan.settled) == (90, 60, True)
-    factors = [learning_rate_factor(step, 90, 12, 60, 0.05) for step in range(59, 90)]
+    plan = new_plan(train, 120)
+    assert not plan.settle(30, 29.0, train, windows=1000)
+    assert (plan.steps, plan.settled) == (120, False)
+    assert plan.settle(31, 31.0, train, windows=1000)  # half of the 60 seconds are over: 29 more steps of a second fit
+    assert (plan.steps, plan.decay_from, plan.settled, plan.warmup_steps) == (60, 31, True, 12)
+    factors = [learning_rate_factor(step, 60, 12, 31, 0.05) for step in range(30, 60)]
     assert factors[0] == 1 and factors == sorted(factors, reverse=True) and factors[-1] < 0.1
 
 
-def test_a_run_that_is_faster_than_measured_goes_no_further_than_its_epochs():
+def test_a_run_by_minutes_goes_no_further_than_its_epochs():
     train = TrainConfig(minutes=1, epochs=2)
-    plan = Plan(1, 1, 1, False, 8, 8, "float32", 2, 1, 1, 1, 0.5)
-    plan.set_steps(100, train)
-    plan.settle(30, 1.0, train, windows=800)
-    assert plan.steps == 200
-    plan.settle(30, 90.0, train, windows=800)  # the time is over already
+    plan = new_plan(train, 1000)
+    assert not plan.settle(40, 1.0, train, windows=800)
+    assert plan.settle(60, 1.5, train, windows=800)  # 200 steps of .025 s, 140 of which are for the decay
+    assert (plan.steps, plan.decay_from) == (200, 60)
+    plan = new_plan(train, 1000)
+    assert plan.settle(30, 90.0, train, windows=800)  # the time is over already
     assert plan.steps == 31
+
+
+def test_no_run_by_minutes_falls_before_it_is_warm():
+    train = TrainConfig(minutes=1, warmup_share=0.1)
+    plan = new_plan(train, 100)
+    assert not plan.settle(9, 59.0, train, windows=1000)
+    assert plan.settle(10, 59.0, train, windows=1000)
+
+
+@pytest.mark.parametrize("architecture", ["default", "gpt2", "llama", "qwen3"])
+@pytest.mark.parametrize("tied", [True, False])
+def test_weights_are_counted_as_they_are(architecture, tied):
+    fields = {"depth": 3, "width": 48, "heads": 4, "context_length": 16, "vocab_size": 500, "tie_embeddings": tied}
+    others = [{"bias": True}] if architecture == "gpt2" else [{"kv_heads": 2, "mlp_width": 80}, {"kv_heads": 1}]
+    for more in ({}, *others):
+        model = GPT(ModelConfig(architecture, **fields, **more))
+        assert model.config.parameters == sum(parameter.numel() for parameter in model.parameters())
+        linear = (module.weight.numel() for module in model.modules() if isinstance(module, torch.nn.Linear))
+        assert model.config.matrix_parameters == sum(linear)
+
+
+def test_the_memory_of_a_step_grows_with_what_it_is_made_of(monkeypatch):
+    small, wide, deep = (ModelConfig(**fields).derived(8000) for fields in ({}, {"width": 512}, {"depth": 8}))
+    sizes = [memory_bytes(model, 8) for model in (small, wide, deep)]
+    assert memory_bytes(small, 16) > sizes[0] < min(sizes[1:])
+    # weights, gradients and two means of them at least; on two cores a step of the default model took some 300 MB
+    assert 16 * small.parameters < sizes[0] < 1e9
+    check_memory(small, 8, torch.device("cpu"))
+    with pytest.raises(InputError, match=r"needs about .* GB of memory .* --train\.micro_batch \(now 4096\)"):
+        check_memory(ModelConfig(width=8192, depth=96).derived(8000), 4096, torch.device("cpu"))
+
+
+@pytest.mark.parametrize(
+    ("train", "tokens", "there", "wanted"),
+    [
+        (TrainConfig(minutes=30), 0, True, True),
+        (TrainConfig(minutes=30), 0, False, False),  # no C++ compiler
+        (TrainConfig(minutes=1), 1e12, True, False),
+        (TrainConfig(steps=10), 1e3, True, False),
+        (TrainConfig(steps=10), 1e9, True, True),
+        (TrainConfig(minutes=30, compile="no"), 0, True, False),
+        (TrainConfig(steps=1, compile="yes"), 1, False, True),
+    ],
+)
+def test_what_is_compiled_depends_on_the_run_and_the_machine_alone(monkeypatch, train, tokens, there, wanted):
+    monkeypatch.setattr(speed, "_cpp_compiler", lambda: "g++" if there else None)
+    model = ModelConfig().derived(8000)
+    assert speed.worth_compiling(train, model, tokens, torch.device("cpu")) == wanted
+    if train.compile == "auto":
+        assert not speed.worth_compiling(train, model, tokens, torch.device("mps"))
 
 
 def test_bfloat16_is_chosen_by_what_the_processor_can_do_and_not_by_a_timing(monkeypatch):

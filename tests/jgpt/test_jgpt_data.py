@@ -1,7 +1,7 @@
 """Shards hold the documents exactly, and the loader gives each of their tokens its turn."""
 
 import shutil
-from itertools import pairwise
+from itertools import pairwise, product
 
 import numpy as np
 import pytest
@@ -9,6 +9,7 @@ import torch
 
 from jgpt import write_shards
 from jgpt.config import ModelConfig, PretrainConfig, ShardConfig
+from jgpt.data.documents import document_mask
 from jgpt.data.loader import Loader, shuffled
 from jgpt.data.shards import ShardSet, TokenStream, _ShardWriter, token_dtype
 from jgpt.training.pretrain import pretrain
@@ -25,6 +26,10 @@ def numbers(tmp_path):
         files.append(tmp_path / f"train-{number:05d}.npy")
         np.save(files[-1], part)
     return TokenStream(files)
+
+
+def windows(loader, position, count):
+    return np.stack([loader.window(number) for number in range(position, position + count)])
 
 
 @pytest.mark.parametrize("count", [*range(1, 40), 63, 64, 65, 255, 257, 1000, 4097])
@@ -48,24 +53,18 @@ def test_slices_reach_over_files(numbers, span):
 
 
 def test_a_stream_is_mapped_and_not_read(numbers):
-    assert all(isinstance(array, np.memmap) for array in numbers._arrays)
-    assert np.shares_memory(numbers[10:20], numbers._arrays[0])
-
-
-def test_targets_are_the_tokens_after_the_inputs(numbers):
-    ids, targets = Loader(numbers, 10, seed=0).batch(0, 50)
-    assert ids.shape == targets.shape == (50, 10)
-    assert ids.dtype == targets.dtype == torch.int64
-    assert torch.equal(targets, ids + 1)
-    assert torch.equal(ids, ids[:, :1] + torch.arange(10))
+    assert all(isinstance(array, np.memmap) for array in numbers.arrays)
+    assert np.shares_memory(numbers[10:20], numbers.arrays[0])
 
 
 @pytest.mark.parametrize("context", [1, 7, 10, 100, 501, 1002])
 def test_an_epoch_takes_every_window_once(numbers, context):
-    loader = Loader(numbers, context, seed=3)
+    loader = Loader(numbers, context, 3, "shards")
     epochs = []
     for epoch in range(3):
-        starts = loader.batch(epoch * loader.windows, loader.windows)[0][:, 0].tolist()
+        rows = windows(loader, epoch * loader.windows, loader.windows)
+        assert np.array_equal(rows, rows[:, :1] + np.arange(context + 1))
+        starts = rows[:, 0].tolist()
         first = min(starts)
         assert sorted(starts) == [first + number * context for number in range(loader.windows)]
         assert first + loader.windows * context < 1003
@@ -77,18 +76,20 @@ def test_an_epoch_takes_every_window_once(numbers, context):
 
 
 def test_a_sample_follows_from_seed_and_position_alone(numbers):
-    whole = Loader(numbers, 10, seed=5).batch(0, 300)[0]
-    loader = Loader(numbers, 10, seed=5)
-    assert torch.equal(loader.batch(250, 7)[0], whole[250:257])
-    assert torch.equal(loader.batch(3, 1)[0], whole[3:4])
-    assert not torch.equal(Loader(numbers, 10, seed=6).batch(0, 300)[0], whole)
+    whole = windows(Loader(numbers, 10, 5, "shards"), 0, 300)
+    loader = Loader(numbers, 10, 5, "shards")
+    assert np.array_equal(windows(loader, 250, 7), whole[250:257])
+    assert np.array_equal(windows(loader, 3, 1), whole[3:4])
+    assert not np.array_equal(windows(Loader(numbers, 10, 6, "shards"), 0, 300), whole)
 
 
 def test_a_split_shorter_than_a_context_is_refused(numbers):
-    with pytest.raises(InputError, match="1003 tokens, fewer than one context of 1003"):
-        Loader(numbers, 1003, seed=0)
+    with pytest.raises(
+        InputError, match="my/shards: the training split has 1003 tokens, fewer than one context of 1003"
+    ):
+        Loader(numbers, 1003, 0, "my/shards")
     with pytest.raises(InputError, match="0 tokens"):
-        Loader(TokenStream([]), 8, seed=0)
+        Loader(TokenStream([]), 8, 0, "my/shards")
 
 
 def test_shards_decode_to_the_texts_of_the_corpus(root, texts, splits):
@@ -146,7 +147,7 @@ def test_ids_above_65535_take_four_bytes(tmp_path):
     assert array.tolist() == [token for ids in documents for token in (1, *ids, 2)]
     stream = TokenStream([tmp_path / "train-00000.npy"])
     assert stream.document_starts.tolist() == [0, 5, 7]
-    assert Loader(stream, 4, seed=0).batch(0, 1)[0].dtype == torch.int64
+    assert Loader(stream, 4, 0, "shards").window(0).dtype == np.uint32
 
 
 def test_the_header_has_room_for_many_tokens(tmp_path):
@@ -170,6 +171,59 @@ def test_a_token_file_cut_short_is_refused_by_name(root, tmp_path):
     file.unlink()
     with pytest.raises(ArtifactError, match=r"train-00001\.npy is missing"):
         ShardSet(tmp_path / "shards")
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda tokens: tokens.astype(np.int16),
+        lambda tokens: tokens.view(np.uint32) if len(tokens) % 2 == 0 else tokens.astype(np.uint32),
+        lambda tokens: tokens[None],
+        lambda tokens: np.where(tokens > 2, tokens + 400, tokens).astype(np.uint16),
+        lambda tokens: np.roll(tokens, 1),
+        lambda tokens: np.concatenate([tokens[: len(tokens) // 2], 0 * tokens[len(tokens) // 2 :]]),
+        lambda tokens: tokens[:0],
+    ],
+)
+def test_a_token_file_of_another_kind_is_refused_by_name(root, tmp_path, change):
+    shutil.copytree(root / "shards", tmp_path / "shards")
+    shards = ShardSet(tmp_path / "shards")
+    file = tmp_path / "shards" / "train-00001.npy"
+    np.save(file, change(np.load(file)))
+    with pytest.raises(ArtifactError, match=r"train-00001\.npy.*--overwrite"):
+        shards.split("train")
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda starts: starts.astype(np.int32),
+        lambda starts: starts[1:],
+        lambda starts: starts[::-1],
+        lambda starts: starts + (starts > 0),
+        lambda starts: starts * 1000,
+        lambda starts: starts[:0],
+    ],
+)
+def test_document_starts_of_other_tokens_are_refused_by_name(root, tmp_path, change):
+    shutil.copytree(root / "shards", tmp_path / "shards")
+    shards = ShardSet(tmp_path / "shards")
+    file = tmp_path / "shards" / "train-00001.documents.npy"
+    np.save(file, change(np.load(file)))
+    with pytest.raises(ArtifactError, match=r"train-00001\.documents\.npy.*--overwrite"):
+        _ = shards.split("train").document_starts
+
+
+def test_a_mask_keeps_attention_within_documents():
+    generator = torch.Generator().manual_seed(0)
+    ids = torch.randint(0, 5, (6, 13), generator=generator)
+    ids[0] = 4  # one document
+    ids[1] = 1  # as many as tokens
+    mask = document_mask(ids, bos_id=1)
+    assert (mask.dtype, mask.shape) == (torch.bool, (6, 1, 13, 13))
+    for row, query, key in product(range(6), range(13), range(13)):
+        seen = key <= query and 1 not in ids[row, key + 1 : query + 1]
+        assert mask[row, 0, query, key] == seen
 
 
 def test_a_corpus_without_training_documents_is_refused(root, tmp_path, new_corpus, texts):

@@ -40,7 +40,7 @@ def greedy(model, ids, count):
         if len(window) > context:
             window = [*ids, *found][-(context // 2) :]
         with torch.no_grad():
-            found.append(int(model(torch.tensor([window]))[0][0, -1].argmax()))
+            found.append(int(model(torch.tensor([window]))[0, -1].argmax()))
         window = [*window, found[-1]]
     return found
 
@@ -219,7 +219,7 @@ def test_scores_are_the_surprisals_of_the_tokens(new_model, tokenizer):
     model, text = new_model(context_length=64), "吾輩は猫である。"
     ids = tokenizer.encode(text, begin=True, end=True)
     with torch.no_grad():
-        table = model(torch.tensor([ids[:-1]]))[0][0].double().log_softmax(-1)
+        table = model(torch.tensor([ids[:-1]]))[0].double().log_softmax(-1)
     wanted = [-float(table[place, index]) / math.log(2) for place, index in enumerate(ids[1:])]
     scores = score(model, tokenizer, text)
     assert [entry.surprisal for entry in scores] == pytest.approx(wanted, rel=1e-4)
@@ -243,7 +243,7 @@ def test_long_texts_are_scored_in_windows(new_model, tokenizer, context):
         begin = 0 if done == 1 else done - (context // 2 or 1)
         window = ids[begin : begin + context + 1]
         with torch.no_grad():
-            table = model(torch.tensor([window[:-1]]))[0][0].double().log_softmax(-1)
+            table = model(torch.tensor([window[:-1]]))[0].double().log_softmax(-1)
         for place in range(done, begin + len(window)):
             surprisal = -float(table[place - 1 - begin, ids[place]]) / math.log(2)
             assert scores[place - 1].surprisal == pytest.approx(surprisal, rel=1e-4)

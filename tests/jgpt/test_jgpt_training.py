@@ -3,7 +3,6 @@
 import hashlib
 import json
 import math
-import os
 import shutil
 import signal
 import subprocess
@@ -14,26 +13,32 @@ import torch
 
 from jgpt import GPT, load_model, write_shards
 from jgpt.config import ModelConfig, TrainConfig
+from jgpt.data.mixture import Samples
 from jgpt.training import pretrain as module
+from jgpt.training import run as run_module
 from jgpt.training.checkpoint import TrainingState, keep_last, load_checkpoint, save_checkpoint
-from jgpt.training.optimizer import make_optimizer
+from jgpt.training.optimizer import make_optimizers
 from jgpt.training.plan import Plan, derive_training
 from jgpt.training.pretrain import Interrupted, pretrain
+from jgpt.training.step import TrainingStep
+from jgpt.training.validation import ValidationLoss
 from scripts.main import run
 from stage.errors import ArtifactError, InputError, JgptError, UsageError
 from stage.manifest import read_manifest
 
+pytestmark = pytest.mark.usefixtures("known_speed")
+
 # runs the command, and sends itself a signal after a step
 SIGNALLED = """
 import os, signal, sys
-from jgpt.training import pretrain as module
+from jgpt.training.step import TrainingStep
 step, name = int(sys.argv[1]), sys.argv[2]
-original = module._Run._step
+original = TrainingStep.run
 def stepped(self, number):
     original(self, number)
     if number + 1 == step:
         os.kill(os.getpid(), getattr(signal, name))
-module._Run._step = stepped
+TrainingStep.run = stepped
 from scripts.main import main
 main(sys.argv[3:])
 """
@@ -62,24 +67,6 @@ def undisturbed(root, tmp_path_factory):
     out = tmp_path_factory.mktemp("undisturbed") / "model"
     assert run(["pretrain", "--shards", str(root / "shards"), "--out", str(out), "--quiet", *FLAGS]) == 0
     return out
-
-
-@pytest.fixture
-def stop_after(monkeypatch):
-    """Sends this process SIGINT after a step."""
-
-    def arm(step, times=1):
-        original = module._Run._step
-
-        def stepped(self, number):
-            original(self, number)
-            if number + 1 == step:
-                for _ in range(times):
-                    os.kill(os.getpid(), signal.SIGINT)
-
-        monkeypatch.setattr(module._Run, "_step", stepped)
-
-    yield arm
 
 
 def run_signalled(root, out, step, name):
@@ -232,7 +219,7 @@ def test_a_loss_that_is_not_finite_ends_with_a_line_that_helps(root, tmp_path, n
 
 
 def test_a_divergence_keeps_the_checkpoint_before_it(root, tmp_path, new_config, monkeypatch):
-    original = module._Run._step
+    original = TrainingStep.run
 
     def stepped(self, number):
         if number == 7:
@@ -240,14 +227,14 @@ def test_a_divergence_keeps_the_checkpoint_before_it(root, tmp_path, new_config,
                 self.model.head.weight.fill_(math.nan)
         original(self, number)
 
-    monkeypatch.setattr(module._Run, "_step", stepped)
-    with pytest.raises(JgptError, match=r"became nan at step 8; the checkpoint .*step-00000006 is from before"):
+    monkeypatch.setattr(TrainingStep, "run", stepped)
+    with pytest.raises(JgptError, match=r"became nan at step 9; the checkpoint .*step-00000006 is from before"):
         train(root, tmp_path / "model", new_config())
     load_model(tmp_path / "model" / "checkpoints" / "step-00000006")
 
 
 def test_no_checkpoint_is_made_of_spoilt_weights(root, tmp_path, new_config, monkeypatch):
-    original = module._Run._step
+    original = TrainingStep.run
 
     def stepped(self, number):
         original(self, number)
@@ -255,18 +242,18 @@ def test_no_checkpoint_is_made_of_spoilt_weights(root, tmp_path, new_config, mon
             with torch.no_grad():
                 self.model.head.weight[0, 0] = math.inf
 
-    monkeypatch.setattr(module._Run, "_step", stepped)
+    monkeypatch.setattr(TrainingStep, "run", stepped)
     with pytest.raises(JgptError, match="weights are no longer finite after step 6"):
         train(root, tmp_path / "model", new_config(valid_every=12))
     names = {entry.name for entry in (tmp_path / "model" / "checkpoints").iterdir()}
-    assert names == {"step-00000003"}
+    assert names == {"step-00000003", "trunk"}
 
 
 def test_micro_batches_together_are_the_batch(root, tmp_path, new_config, monkeypatch):
     asked = []
-    original = module.Loader.batch
+    original = Samples.batch
     monkeypatch.setattr(
-        module.Loader, "batch", lambda *given: asked.extend(range(given[1], sum(given[1:]))) or original(*given)
+        Samples, "batch", lambda *given: asked.extend(range(given[1], sum(given[1:]))) or original(*given)
     )
     norms = {}
     for micro in (1, 2, 4):
@@ -313,12 +300,12 @@ def test_a_valid_split_shorter_than_a_context_is_only_not_watched(root, tmp_path
 def test_the_last_checkpoints_and_the_best_are_kept(root, tmp_path, new_config, keep):
     train(root, tmp_path / "model", new_config(keep_checkpoints=keep))
     names = sorted(entry.name for entry in (tmp_path / "model" / "checkpoints").iterdir())
-    assert names == ["best", *[f"step-{step:08d}" for step in (3, 6, 9, 12)][-keep:]]
+    assert names == ["best", *[f"step-{step:08d}" for step in (3, 6, 9, 12)][-keep:], "trunk"]
 
 
 def test_the_best_checkpoint_has_the_lowest_loss_on_the_valid_split(root, tmp_path, new_config, monkeypatch):
     losses = iter([6.0, 5.0, 4.0, 4.5, 5.5])
-    monkeypatch.setattr(module.ValidationLoss, "measure", lambda *_: next(losses))
+    monkeypatch.setattr(ValidationLoss, "measure", lambda *_: next(losses))
     manifest = train(root, tmp_path / "model", new_config(valid_every=3))
     state = json.loads((tmp_path / "model" / "checkpoints" / "best" / "state.json").read_text("utf-8"))
     assert (state["step"], state["best_valid_loss"]) == (6, 4.0)
@@ -341,10 +328,10 @@ def test_half_replaced_checkpoints_are_mended(tmp_path):
 def test_a_checkpoint_of_another_model_is_refused(root, tmp_path):
     def make(**fields):
         model = GPT(ModelConfig(depth=1, width=32, heads=2, context_length=16, vocab_size=400, **fields))
-        return model, make_optimizer(model, derive_training(TrainConfig(), model.config))
+        return model, make_optimizers(model, derive_training(TrainConfig(), model.config), torch.float32)
 
-    model, optimizer = make()
-    save_checkpoint(tmp_path / "step-00000001", model, optimizer, TrainingState(1), root / "tokenizer")
+    model, optimizers = make()
+    save_checkpoint(tmp_path / "step-00000001", model, optimizers, TrainingState(1), root / "tokenizer")
     with pytest.raises(ArtifactError, match=r"of another model \(dropout 0\.0, now 0\.5\)"):
         load_checkpoint(tmp_path / "step-00000001", *make(dropout=0.5))
     (tmp_path / "step-00000001" / "optimizer.safetensors").write_bytes(b"broken")
@@ -390,34 +377,39 @@ def test_folders_without_a_model_are_refused(tmp_path, root):
         load_model(root / "tokenizer")
 
 
-def test_minutes_become_steps_that_a_resumed_run_obeys(root, tmp_path, new_config, stop_after, monkeypatch):
-    out = tmp_path / "model"
-    monkeypatch.setattr(module._Run, "_seconds_per_step", lambda *_: 0.05)
-    stop_after(3)
-    with pytest.raises(Interrupted, match="step 3 of 12"):
-        train(root, out, new_config(minutes=0.0101))  # .606 s at .05 s a step
-    monkeypatch.setattr(module._Run, "_seconds_per_step", lambda *_: pytest.fail("measured again"))
-    before = json.loads((out / "plan.json").read_text("utf-8"))
-    assert (before["steps"], before["settled"]) == (12, False)
-
-    def settle(plan, *_):
-        plan.steps, plan.settled = 15, True
+def settle_at(monkeypatch, decay_from, steps):
+    def settle(plan, step, *_):
+        if step == decay_from:
+            plan.decay_from, plan.steps, plan.settled = decay_from, steps, True
+        return plan.settled
 
     monkeypatch.setattr(Plan, "settle", settle)
-    stop_after(before["decay_from"] + 1)
+
+
+def test_minutes_become_steps_that_a_resumed_run_obeys(root, tmp_path, new_config, stop_after, monkeypatch):
+    out = tmp_path / "model"
+    monkeypatch.setattr(run_module, "number_of_steps", lambda *_: 12)
+    settle_at(monkeypatch, 5, 15)
+    stop_after(3)
+    with pytest.raises(Interrupted, match="step 3 of 12"):
+        train(root, out, new_config(minutes=0.01))
+    monkeypatch.setattr(run_module, "number_of_steps", lambda *_: pytest.fail("planned again"))
+    before = json.loads((out / "plan.json").read_text("utf-8"))
+    assert (before["steps"], before["settled"]) == (12, False)
+    stop_after(7)
     with pytest.raises(Interrupted, match="of 15"):
         pretrain(None, out, resume=True, quiet=True)
     settled = json.loads((out / "plan.json").read_text("utf-8"))
-    assert (settled["steps"], settled["settled"], settled["decay_from"]) == (15, True, before["decay_from"])
+    assert (settled["steps"], settled["settled"], settled["decay_from"]) == (15, True, 5)
     monkeypatch.setattr(Plan, "settle", lambda *_: pytest.fail("settled again"))
     assert pretrain(None, out, resume=True, quiet=True).counts["steps"] == 15
     assert metrics(out)[-1]["step"] == 15
 
 
-def test_measuring_the_speed_changes_nothing_of_the_training(root, tmp_path, new_config, monkeypatch, undisturbed):
-    monkeypatch.setattr(module, "number_of_steps", lambda *_: 12)
-    monkeypatch.setattr(Plan, "settle", lambda plan, *_: setattr(plan, "settled", True))
-    train(root, tmp_path / "model", new_config(minutes=5.0))
+def test_a_run_by_minutes_is_that_by_the_steps_that_they_become(root, tmp_path, new_config, monkeypatch, undisturbed):
+    monkeypatch.setattr(run_module, "number_of_steps", lambda *_: 12)
+    settle_at(monkeypatch, json.loads((undisturbed / "plan.json").read_text("utf-8"))["decay_from"], 12)
+    train(root, tmp_path / "model", new_config(minutes=1.0))  # too short to be compiled
     assert sha256(tmp_path / "model") == sha256(undisturbed)
 
 
@@ -430,25 +422,32 @@ def test_a_damaged_plan_is_refused(root, tmp_path, new_config, stop_after):
         train(root, tmp_path / "model", new_config())
 
 
-@pytest.mark.parametrize("architecture", ["default", "gpt2"])
+@pytest.mark.parametrize("name", ["muon", "adamw"])
+@pytest.mark.parametrize("architecture", ["default", "gpt2", "llama", "qwen3"])
 @pytest.mark.parametrize("tied", [True, False])
-def test_each_kind_of_weight_has_its_rate_and_decay(architecture, tied):
+def test_each_kind_of_weight_has_its_rate_and_decay(name, architecture, tied):
     bias = architecture == "gpt2"
-    config = ModelConfig(architecture, 2, 32, 2, 16, 400, tie_embeddings=tied, bias=bias)
-    model = GPT(config)
-    rates = TrainConfig(learning_rate=0.1, embedding_rate=0.2, head_rate=0.3, weight_decay=0.4)
-    optimizer = make_optimizer(model, rates)
-    groups = {group["name"]: group for group in optimizer.param_groups}
-    wanted = {"matrices": (0.1, 0.4), "embedding": (0.2, 0.0), "head": (0.3, 0.0), "vectors": (0.1, 0.0)}
+    shape = {"depth": 2, "width": 32, "heads": 2, "context_length": 16, "vocab_size": 400}
+    model = GPT(ModelConfig(architecture, **shape, tie_embeddings=tied, bias=bias))
+    rates = {"learning_rate": 0.1, "embedding_rate": 0.2, "head_rate": 0.3, "vector_rate": 0.5, "weight_decay": 0.4}
+    optimizers = make_optimizers(model, TrainConfig(optimizer=name, **rates), torch.float32)
+    groups = [group for optimizer in optimizers for group in optimizer.param_groups]
+    wanted = {"matrices": (0.1, 0.4), "embedding": (0.2, 0.0), "head": (0.3, 0.0), "vectors": (0.5, 0.0)}
     if tied:
         del wanted["head"]
-    if not bias:
+    if architecture == "default":
         del wanted["vectors"]
-    assert {name: (group["peak"], group["weight_decay"]) for name, group in groups.items()} == wanted
-    trained = [id(parameter) for group in optimizer.param_groups for parameter in group["params"]]
+    assert {group["name"]: (group["peak"], group["weight_decay"]) for group in groups} == wanted
+    trained = [id(parameter) for group in groups for parameter in group["params"]]
     assert sorted(trained) == sorted(id(parameter) for parameter in model.parameters())
-    assert all(parameter.ndim == 2 for parameter in groups["matrices"]["params"])
-    assert id(model.embedding.weight) in {id(parameter) for parameter in groups["embedding"]["params"]}
+    kinds = {id(parameter): group["name"] for group in groups for parameter in group["params"]}
+    of = {weight: kinds[id(parameter)] for weight, parameter in model.named_parameters(remove_duplicate=False)}
+    assert of["embedding.weight"] == "embedding" and of["head.weight"] == ("embedding" if tied else "head")
+    for weight in ("attention.query_key_value", "attention.output", "mlp.expand", "mlp.output"):
+        assert of[f"blocks.1.{weight}.weight"] == "matrices"
+    muon = {id(parameter) for group in optimizers[0].param_groups for parameter in group["params"]}
+    if name == "muon":
+        assert muon == {identity for identity, kind in kinds.items() if kind == "matrices"}
 
 
 @pytest.mark.parametrize("dtype", ["float32", "bfloat16"])

@@ -2,6 +2,7 @@
 
 import json
 import math
+import re
 from pathlib import Path
 from typing import Any
 
@@ -9,6 +10,7 @@ import pyarrow
 import pyarrow.parquet
 import pytest
 
+from scripts.bench.reference_curve import reference_curve
 from scripts.report import write_report
 from stage.errors import ArtifactError
 from stage.folder import Made, write_folder
@@ -18,6 +20,9 @@ from tokenizer.training import train_tokenizer
 
 TEXT = "吾輩は猫である。名前はまだ無い。どこで生れたかとんと見当がつかぬ。何でも薄暗いじめじめした所でニャーニャー泣いていた事だけは記憶している。"
 LICENSES = [{"source": "文語<訳>", "license": "public domain", "attribution": "1887–1917, https://example.org/text"}]
+
+
+SHARDS = {"train_tokens": 4000, "valid_tokens": 400, "train_characters": 9000, "valid_characters": 900}
 
 
 def interval(value: float, reach: float = 0.05) -> dict[str, float]:
@@ -105,24 +110,39 @@ def metrics(steps: int = 60) -> str:
             "tokens": step * 512,
             "seconds": step,
             "loss": 3 + 5 * math.exp(-step / 9),
+            "bits_per_character": 3.2 + 5 * math.exp(-step / 9),
             "learning_rate": 1e-3,
+            "grad_norm": 0.5,
+            "skipped": 0,
+            "tokens_per_second": 5000,
+            "share_of_peak": 0.51,
         }
-        lines.append(json.dumps(record | {"tokens_per_second": 5000}))
+        lines.append(json.dumps(record))
         if step % 20 == 0:
-            lines.append(json.dumps({"step": step, "tokens": 0, "valid_loss": 3.5, "valid_bits_per_character": 3.9}))
+            place = {"step": step, "tokens": step * 512, "seconds": step}
+            lines.append(json.dumps(place | {"valid_loss": 3.5, "valid_bits_per_character": 4.5 - step / 100}))
     return "\n".join(lines)
 
 
 def full_run(run: Path) -> Path:
     add_corpus(run)
     add_tokenizer(run)
-    made(run, "shards", "shard", {"train-00000.npy": b"x"}, {"train_tokens": 4000, "valid_tokens": 400})
+    made(run, "shards", "shard", {"train-00000.npy": b"x"}, SHARDS)
     files = {"metrics.jsonl": metrics(), "config.json": json.dumps({"context_length": 64})}
     made(run, "model", "pretrain", files, {"parameters": 1_234_567, "steps": 60, "epochs": 7.7})
     made(run, "eval", "eval", {"results.json": json.dumps(RESULTS)}, {})
     sample = {"prompt": "春は", "text": "あけぼの<br>", "temperature": 0.8, "top_k": 0, "top_p": 0.95, "seed": 1}
     (run / "samples.json").write_text(json.dumps([sample]), "utf-8")
     return run
+
+
+def add_curve(folder: Path, monkeypatch: pytest.MonkeyPatch, bits: list[list[float]], **fields: Any) -> None:
+    """The reference curve of a recipe in a folder of its own: runs that were measured every 10,000 tokens."""
+    runs = [[[10_000 * number, 20.0 * number, each] for number, each in enumerate(run, 1)] for run in bits]
+    text = {key: SHARDS[key] for key in ("train_characters", "valid_characters")}
+    record = {"recipe": "見本", "machine": "a <machine>", "parameters": 1_400_000, **text, "runs": runs} | fields
+    (folder / "見本.json").write_text(json.dumps(record), "utf-8")
+    monkeypatch.setattr("scripts.curves.FOLDER", folder)
 
 
 def report(run: Path) -> str:
@@ -161,6 +181,100 @@ def test_what_stands_in_the_artifacts_is_escaped(tmp_path: Path) -> None:
 def test_the_loss_is_drawn_in_bits_with_the_baselines(tmp_path: Path) -> None:
     page = report(full_run(tmp_path))
     assert 'aria-label="Loss"' in page and "bits per character</text>" in page and "5-gram: 4.27</text>" in page
+
+
+def test_all_that_is_logged_is_drawn(tmp_path: Path) -> None:
+    page = report(full_run(tmp_path))
+    for name in ("Learning rate", "Length of the gradient", "Speed", "Use of the machine"):
+        assert f'aria-label="{name}"' in page, name
+    assert "Steps left out" not in page and "Held-out text, by source" not in page
+
+
+def test_steps_without_a_loss_are_counted_and_not_drawn(tmp_path: Path) -> None:
+    file = full_run(tmp_path) / "model" / "metrics.jsonl"
+    lost = {"step": 61, "tokens": 31_232, "seconds": 61, "loss": None, "bits_per_character": None, "grad_norm": None}
+    lines = [json.loads(line) for line in file.read_text("utf-8").splitlines()]
+    file.write_text("".join(f"{json.dumps(line)}\n" for line in [*lines, lost | {"skipped": 2}]), "utf-8")
+    # the size of a file that is part of the folder is checked
+    (tmp_path / "model" / "manifest.json").unlink()
+    page = report(tmp_path)
+    assert 'aria-label="Loss"' in page and "bits per character</text>" in page and 'aria-label="Steps left out"' in page
+
+
+def test_sources_are_drawn_apart(tmp_path: Path) -> None:
+    add_corpus(tmp_path)
+    (tmp_path / "model").mkdir()
+    sources = {f"my/{name}": {"valid_loss": 3.0, "valid_bits_per_character": 4.0} for name in ("novels", "新聞")}
+    line = {"tokens": 0, "seconds": 0, "valid_loss": 3.0, "valid_bits_per_character": 4.0, "by_source": sources}
+    lines = [json.dumps(line | {"step": step}) for step in (0, 5)]
+    (tmp_path / "model" / "metrics.jsonl").write_text("\n".join([*lines, ""]), "utf-8")
+    page = report(tmp_path)
+    assert ">novels</text>" in page and ">新聞</text>" in page
+
+
+def test_a_curve_is_judged_by_the_reference_after_as_many_tokens(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run = full_run(tmp_path / "run")  # its last measurement within reach: 3.9 after 30,720 tokens
+    for bits, words in (
+        (
+            [[5.0, 4.5, 3.9, 3.8], [5.0, 4.5, 3.92, 3.8]],
+            "30.7\u00a0k tokens this run stands at 3.90 bits per character, 0.00 below the reference: as it should be",
+        ),
+        ([[5.0, 4.0, 3.5, 3.4]], "0.41 above the reference: worse than usual"),
+        ([[5.0, 4.5, 4.3, 4.2]], "0.39 below the reference: better than usual"),
+    ):
+        add_curve(tmp_path, monkeypatch, bits)
+        page = report(run)
+        assert words in page, re.findall("Is this curve[^<]*", page)
+        assert "a &lt;machine&gt;" in page and 'aria-label="Held-out text, by tokens"' in page
+    assert "one run." in page
+
+
+def test_a_run_of_another_length_is_told_what_that_does(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    add_curve(tmp_path, monkeypatch, [[4.5, 3.5]])
+    page = report(full_run(tmp_path / "run"))
+    assert "After 10.2\u00a0k tokens this run stands at 4.30 bits per character, 0.18 below" in page
+    assert "at their ends they stand at 3.90 after 30.7\u00a0k and 3.50 after 20.0\u00a0k tokens" in page
+
+
+def test_the_reference_of_another_text_gives_no_verdict(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    add_curve(tmp_path, monkeypatch, [[4.5, 3.5, 3.4]], valid_characters=901)
+    page = report(full_run(tmp_path / "run"))
+    assert (
+        "learned another text" in page
+        and "the reference:" not in page
+        and 'aria-label="Held-out text, by time"' in page
+    )
+
+
+def test_without_reference_curves_nothing_is_said_of_them(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("scripts.curves.FOLDER", tmp_path / "none")
+    assert "Is this curve normal" not in report(full_run(tmp_path / "run"))
+
+
+def test_a_reference_curve_is_made_of_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    run = full_run(tmp_path / "run")
+    (tmp_path / "見本.json").write_text(reference_curve([run, run], "見本", "a machine"), "utf-8")
+    monkeypatch.setattr("scripts.curves.FOLDER", tmp_path)
+    assert (
+        "0.00 below the reference: as it should be. The reference is the shipped recipe 見本 (1.23\u00a0M parameters, a machine), 2 runs at 3.90 to 3.90."
+        in report(run)
+    )
+
+
+def test_the_report_shows_how_the_text_after_the_first_prompt_grew(tmp_path: Path) -> None:
+    file = full_run(tmp_path) / "model" / "samples.jsonl"
+    texts = [
+        {"step": step, "tokens": 512 * step, "prompt": prompt, "text": f"第{step}段"}
+        for step in range(0, 2200, 100)
+        for prompt in ("春は", "秋は")
+    ]
+    file.write_text("".join(f"{json.dumps(text)}\n" for text in texts), "utf-8")
+    page = report(tmp_path)
+    shown = re.findall(r"<b>春は</b>第(\d+)段", page)
+    assert shown[0] == "0" and shown[-1] == "2100" and len(shown) == 6 == len(set(shown))
+    assert "秋は" not in page and "after 2,100 steps, 1.08\u00a0M tokens" in page
 
 
 def test_a_partial_run_leaves_the_missing_stages_out_with_a_note(tmp_path: Path) -> None:

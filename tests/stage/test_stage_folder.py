@@ -15,7 +15,7 @@ import pytest
 
 from stage.errors import ArtifactError, InputError, JgptError, UsageError
 from stage.folder import Made, difference, finish_run, read_run, run_folder, write_folder
-from stage.manifest import MARKER, Input, Manifest, read_manifest
+from stage.manifest import MARKER, Input, Manifest, check_outputs, read_manifest
 from stage.replacing import only_process
 
 ROOT = Path(__file__).parents[2]
@@ -523,6 +523,44 @@ def test_a_damaged_finished_run_is_rebuilt_with_overwrite(tmp_path: Path) -> Non
         raise AssertionError("not reached")
     with run(tmp_path / "out", overwrite=True) as manifest:
         assert manifest is None and os.listdir(tmp_path / "out") == ["run.json"]
+
+
+LONGER = {"parameters": {"depth": 6, "betas": (0.9, 0.95)}}
+
+
+def test_a_run_goes_on_with_other_parameters_where_these_may_change(tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    unfinished(out)
+    with run(out, may_change=["depth"], **LONGER) as manifest:
+        assert manifest is None and (out / "metrics.jsonl").exists()
+    assert read_run(out, "pretrain")["parameters"]["depth"] == 6
+    for other in ({"parameters": {"depth": 6, "betas": (0.9, 0.99)}}, {"inputs": [Input("shards", "切片", "ab" * 32)]}):
+        with untouched(tmp_path), pytest.raises(ArtifactError), run(out, may_change=["depth"], **LONGER | other):
+            raise AssertionError("not reached")
+
+
+def test_a_finished_run_that_goes_on_stays_whole_until_its_result_is_replaced(tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    unfinished(out)
+    (out / "model").write_text("重み")
+    finished = finish(out)
+    with untouched(tmp_path), pytest.raises(ArtifactError, match="depth: 4, now 6"), run(out, **LONGER):
+        raise AssertionError("not reached")
+    with run(out, may_change=["depth"], **LONGER) as manifest:
+        assert manifest is None
+        (out / "metrics.jsonl").write_text("{}\n{}")
+        whole = read_manifest(out, "pretrain")
+        check_outputs(out, whole, deep=True)
+        assert (whole.parameters, whole.data_sha256) == (finished.parameters, finished.data_sha256)
+    with run(out) as manifest:  # a kill later: who asks for the old one has it
+        assert manifest == whole
+    with run(out, **LONGER) as manifest:  # and who asks for the new one goes on
+        assert manifest is None and (out / "metrics.jsonl").read_text() == "{}\n{}"
+        (out / "manifest.json").unlink()
+        (out / "model").write_text("新しい重み")
+        longer = finish(out, **LONGER)
+    with run(out, may_change=["depth"], **LONGER) as manifest:
+        assert manifest == longer
 
 
 def test_a_run_under_way_is_neither_joined_nor_replaced(tmp_path: Path) -> None:

@@ -1,0 +1,151 @@
+"""The model card: the ``README.md`` of an exported folder, for people and for a hub."""
+
+import json
+import logging
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from jgpt.config import ModelConfig
+from jgpt.interchange.families import find_family
+from jgpt.training.metrics import NAME as METRICS
+from stage.errors import ArtifactError
+from stage.folder import RUN
+from stage.manifest import NAME, read_manifest
+
+log = logging.getLogger(__name__)
+
+GENERATE = """\
+from transformers import AutoModelForCausalLM, AutoTokenizer
+model, tokenizer = AutoModelForCausalLM.from_pretrained("."), AutoTokenizer.from_pretrained(".")  # this folder
+ids = model.generate(**tokenizer("吾輩は", return_tensors="pt"), max_new_tokens=64, do_sample=True, top_p=0.95)
+print(tokenizer.decode(ids[0], skip_special_tokens=True))"""
+"""Python that the card shows, to be run in the folder."""
+
+
+@dataclass
+class Origin:
+    """What is known of a model's training."""
+
+    run: Path
+    """The folder of the run: that of the model or, for a checkpoint, two above."""
+    counts: dict[str, Any] = field(default_factory=dict)
+    """``steps``, ``tokens`` and, of a finished model, ``epochs``, as far as they are known."""
+    licenses: list[dict[str, str]] = field(default_factory=list)
+    """``source``, ``license`` and ``attribution`` of each source of the text."""
+
+
+def find_origin(model: Path) -> Origin:
+    """What the manifest of a model says or, for a checkpoint, its state and its run.
+
+    Raises ArtifactError for a record that jgpt did not write.
+    """
+    run = model.absolute().parents[1] if model.absolute().parent.name == "checkpoints" else model
+    file = next((run / name for name in (NAME, RUN) if (run / name).is_file()), None)
+    if file is None:
+        log.warning("%s: does not say what it was trained on; add that to README.md", model)
+        return Origin(model)
+    origin = Origin(run)
+    try:
+        record = json.loads(file.read_text("utf-8"))
+        origin.counts = record.get("counts", {})
+        if (model / "state.json").is_file():
+            state = json.loads((model / "state.json").read_text("utf-8"))
+            origin.counts = {"steps": state["step"], "tokens": state["tokens"]}
+        origin.licenses = record.get("licenses", [])
+        shards = [Path(entry["path"]) for entry in record["inputs"] if entry["role"] == "shards"]
+    except (ValueError, KeyError, TypeError, AttributeError):
+        raise ArtifactError(f"{file}: it or the state.json of the checkpoint is not as jgpt wrote it") from None
+    if not origin.licenses:  # an unfinished run does not have them yet
+        beside = [origin.run.absolute().parent / place.name for place in shards]
+        for place in (each for each in (*shards, *beside) if (each / NAME).is_file()):
+            origin.licenses += [entry for entry in read_manifest(place).licenses if entry not in origin.licenses]
+    if not origin.licenses:
+        log.warning(
+            "%s: the licences of the text that it was trained on are not recorded; add them to README.md", model
+        )
+    return origin
+
+
+def model_card(config: ModelConfig, origin: Origin, results: Path | None = None) -> str:
+    """The text of the card; ``results`` is a folder of `jgpt eval` with the model's figures."""
+    family = find_family(config)
+    licenses = list(dict.fromkeys(entry["license"] for entry in origin.licenses if entry.get("license")))
+    front = {
+        "language": "ja",
+        # that of the model is for its owner to choose; these are those of the text
+        "license": "other",
+        "license_name": ", ".join(licenses) or "unknown",
+        "library_name": "transformers",
+        "pipeline_tag": "text-generation",
+        "tags": ["jgpt", "japanese", family.model_type],
+    }
+    trained = [f"{origin.counts[name]:,} {name}" for name in ("tokens", "steps", "epochs") if origin.counts.get(name)]
+    preset = config.normalization or "none"
+    lines = [
+        "---",
+        *(f"{name}: {json.dumps(value, ensure_ascii=False)}" for name, value in front.items()),
+        "---",
+        "",
+        "# A small Japanese GPT",
+        "",
+        f"It continues Japanese text and was not taught to follow instructions. {config.parameters:,} parameters, a context of "
+        f"{config.context_length:,} tokens, a vocabulary of {config.vocab_size:,} pieces; a `{family.class_name}` made with "
+        f"jgpt{', trained on ' if trained else ''}{', '.join(trained)}.",
+        "",
+        "```python",
+        GENERATE,
+        "```",
+        "",
+        "The tokenizer puts `<s>` before a text by itself, as training did; special pieces spelled out in a text are text.",
+        f"The training text was normalised by jgpt's preset `{preset}`: normalise prompts alike "
+        f'(`corpora.normalization.normalize_prompt(prompt, "{preset}")`).'
+        if preset != "none"
+        else "The training text was not normalised.",
+        "",
+        "## How good it is",
+        "",
+        _figures(origin, results),
+        "",
+        "## What it was trained on",
+        "",
+        *_sources(origin.licenses),
+    ]
+    return "\n".join(lines) + "\n"
+
+
+def _figures(origin: Origin, results: Path | None) -> str:
+    """Bits per character with the definition: of `jgpt eval`, or as training measured them last."""
+    if results is not None:
+        try:
+            language = json.loads((results / "results.json").read_text("utf-8"))["language"]
+            value = language["bits_per_character"]
+            return (
+                f"{value['value']:.3f} bits per character (95 % interval {value['low']:.3f} to {value['high']:.3f}) on "
+                f"{language['documents']:,} held-out documents: {language['definition']}."
+            )
+        except (OSError, ValueError, KeyError, TypeError):
+            raise ArtifactError(f"{results}: its results.json is not as jgpt wrote it") from None
+    file = origin.run / METRICS
+    text = file.read_text("utf-8") if file.is_file() else ""
+    whole = text[: text.rfind("\n") + 1]  # a kill may have cut the last line
+    measured = [json.loads(line) for line in whole.splitlines()]
+    key = "valid_bits_per_character"
+    bits = [entry[key] for entry in measured if entry.get(key) and entry.get("step") == origin.counts.get("steps")]
+    if not bits:
+        return "It was not measured; `jgpt eval` does."
+    return (
+        f"{bits[-1]:.3f} bits per character on held-out text, as training measured it: nats a token over the beginning of the "
+        "valid split, in windows of the context length, × tokens a character / ln 2. `jgpt eval` gives the exact figure."
+    )
+
+
+def _sources(licenses: list[dict[str, str]]) -> list[str]:
+    rows = [[entry.get(name) or "—" for name in ("source", "license", "attribution")] for entry in licenses]
+    cells = [[" ".join(cell.split()).replace("|", "\\|") for cell in row] for row in rows]
+    head = (
+        ["| source | licence | attribution |", "|---|---|---|"]
+        if rows
+        else ["Its sources and their licences are not recorded."]
+    )
+    return head + [f"| {' | '.join(row)} |" for row in cells]

@@ -1,0 +1,66 @@
+"""The tokenizer's files as ``AutoTokenizer`` needs them: the ids of every text are those of ``JapaneseTokenizer``.
+
+They differ from the files of a tokenizer folder in that
+
+- ``tok(text)`` begins with ``<s>``, as training and generation do; ``add_special_tokens=False`` leaves it out;
+- pieces spell a space as a space, so that a literal ▁ is not taken for one but falls back to its bytes;
+- a text that spells out a special piece is cut like any other text; special pieces are put in as ids.
+"""
+
+import json
+import shutil
+from pathlib import Path
+from typing import Any
+
+from stage.errors import ArtifactError
+from stage.manifest import write_json
+from tokenizer.japanese import FILES, MODEL_NAME
+from tokenizer.pieces import BEGIN, BEGIN_ID, SPACE
+
+
+def write_tokenizer(source: Path, out: Path, context_length: int) -> None:
+    """Write the tokenizer of a model folder into ``out``; raises ArtifactError where its files are missing or broken."""
+    _, tokenizer_json, config_json = FILES
+    try:
+        shutil.copyfile(source / MODEL_NAME, out / MODEL_NAME)
+        record = json.loads((source / tokenizer_json).read_text("utf-8"))
+        config = json.loads((source / config_json).read_text("utf-8"))
+        write_json(out / tokenizer_json, exported(record))
+    except FileNotFoundError as error:
+        raise ArtifactError(f"{error.filename}: is missing; a model folder holds the files of its tokenizer") from None
+    except (ValueError, KeyError, TypeError):
+        raise ArtifactError(f"{source}: its {tokenizer_json} or {config_json} is not as jgpt wrote it") from None
+    config |= {
+        "add_bos_token": True,
+        "split_special_tokens": True,
+        "model_max_length": context_length,
+        # no token_type_ids, which the models do not take
+        "model_input_names": ["input_ids", "attention_mask"],
+    }
+    write_json(out / config_json, config)
+
+
+def exported(record: dict[str, Any]) -> dict[str, Any]:
+    """The content of a ``tokenizer.json`` with these changes."""
+
+    def spelled(piece: str) -> str:
+        return piece.replace(SPACE, " ")
+
+    begin, text = ({"SpecialToken": {"id": BEGIN, "type_id": 0}}, {"Sequence": {"id": "A", "type_id": 0}})
+    model = record["model"]
+    return record | {
+        "normalizer": None,
+        "decoder": {"type": "Sequence", "decoders": [{"type": "ByteFallback"}, {"type": "Fuse"}]},
+        # transformers 5 would make this of add_bos_token; other readers of the file do not
+        "post_processor": {
+            "type": "TemplateProcessing",
+            "single": [begin, text],
+            "pair": [begin, text, {"Sequence": {"id": "B", "type_id": 0}}],
+            "special_tokens": {BEGIN: {"id": BEGIN, "ids": [BEGIN_ID], "tokens": [BEGIN]}},
+        },
+        "model": model
+        | {
+            "vocab": {spelled(piece): index for piece, index in model["vocab"].items()},
+            "merges": [list(map(spelled, merge)) for merge in model["merges"]],
+        },
+    }

@@ -32,7 +32,7 @@ class ModelConfig:
     """Number of transformer blocks, the one dial for the size of the model."""
 
     width: int = 0
-    """Channels of the residual stream; 0: 64 times depth, at least 128."""
+    """Channels of the residual stream; 0: 64 times depth, at least 256."""
 
     heads: int = 0
     """Attention heads; 0: one for each 64 channels."""
@@ -98,7 +98,7 @@ class ModelConfig:
         """
         if self.vocab_size and self.vocab_size < vocab_size:
             raise UsageError(f"--model.vocab_size {self.vocab_size} is less than the tokenizer's {vocab_size}")
-        width = self.width or max(128, 64 * self.depth)
+        width = self.width or max(256, 64 * self.depth)
         heads = self.heads or max(1, width // 64)
         if width % heads:
             raise UsageError(f"--model.width {width} is not a multiple of --model.heads {heads}")
@@ -170,13 +170,13 @@ class TrainConfig:
     """Optimiser steps; 0: as many as --train.minutes allow, or --train.epochs need."""
 
     minutes: float = 0.0
-    """Time for the training steps: the speed is measured first and the schedule fitted to it; 0: no limit."""
+    """Time for the training steps, to which the schedule is fitted on the way; compiling comes on top; 0: no limit."""
 
     epochs: float = 0.0
     """Passes over the training tokens; 0: 4 when neither steps nor minutes are given. With minutes: the most."""
 
     batch_tokens: int = 0
-    """Tokens a step; 0: derived from the width (2048 up to 256, doubling with each doubling of the width)."""
+    """Tokens a step; 0: derived from the width (4096 up to 256, doubling with each doubling of the width)."""
 
     micro_batch: int = 0
     """Sequences that go through the model at once, the rest by gradient accumulation; 0: as many as make 8192 tokens."""

@@ -17,7 +17,7 @@ from stage.errors import InputError, UsageError
 def test_width_heads_and_vocabulary_are_derived():
     model = ModelConfig(depth=6).derived(8000, "ja-v1")
     assert (model.width, model.heads, model.vocab_size, model.normalization) == (384, 6, 8000, "ja-v1")
-    assert ModelConfig(depth=1).derived(400).width == 128
+    assert ModelConfig(depth=1).derived(400).width == 256
     assert ModelConfig(width=32).derived(400).heads == 1
 
 

@@ -7,6 +7,7 @@ is nothing to agree on, and each function here gives back what it got.
 import contextlib
 import logging
 import os
+import time
 import warnings
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
@@ -108,6 +109,8 @@ def joined(device: str) -> Iterator[tuple[Ranks, torch.device]]:
             ) from None
         raise
     finally:
+        # threads of gloo that have yet to drop what was sent last need the interpreter for it, and abort when it is going
+        time.sleep(0.1)
         dist.destroy_process_group()
 
 

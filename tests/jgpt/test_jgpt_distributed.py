@@ -132,22 +132,22 @@ def made(root, tmp_path_factory):
         return {"name": name, "config": asdict(settings), "shards": str(root / "shards"), "out": out} | more
 
     alone = [wanted(f"alone-{optimizer}", config(optimizer)) for optimizer in ("muon", "adamw")]
-    # killed in its eighth step, the last checkpoint is from the sixth
+    # ended in its eighth step, the last checkpoint is from the sixth
     alone += [wanted(f"from-one-{kind}", config(parallel=kind), at=7, act="fail") for kind in KINDS]
     said = {run["name"]: [make(run)] for run in alone}
     both = [wanted(f"{kind}-{optimizer}", config(optimizer, kind)) for kind in KINDS for optimizer in ("muon", "adamw")]
     both += [
         wanted("odd", config(batch_tokens=96)),
         wanted("stopped", config(), at=4, act="SIGTERM", ranks=[1]),
-        wanted("killed-ddp", config(parallel="ddp"), at=7, act="SIGKILL"),
+        wanted("ended-fsdp", config(parallel="fsdp"), at=7, act="fail"),
+        wanted("ended-ddp", config(parallel="ddp"), at=7, act="SIGKILL"),
     ]
     said |= together(folder / "first", both)
-    said |= together(folder / "second", [wanted("killed-fsdp", config(parallel="fsdp"), at=7, act="SIGKILL")])
     for kind in KINDS:
-        shutil.copytree(folder / f"killed-{kind}", folder / f"to-one-{kind}")
+        shutil.copytree(folder / f"ended-{kind}", folder / f"to-one-{kind}")
     said |= together(
-        folder / "third",
-        [wanted(f"on-{kind}", config(parallel=kind), f"killed-{kind}") for kind in KINDS]
+        folder / "second",
+        [wanted(f"on-{kind}", config(parallel=kind), f"ended-{kind}") for kind in KINDS]
         + [wanted(f"from-one-{kind}", config(parallel=kind)) for kind in KINDS]
         + [wanted("failed", config(), at=4, act="fail", ranks=[1])],
     )
@@ -186,11 +186,11 @@ def test_processes_share_the_samples_of_one_and_never_overlap(made, kind):
 @pytest.mark.parametrize("kind", KINDS)
 def test_killed_processes_go_on_to_the_same_bits(made, kind):
     folder, said = made
-    assert not said[f"killed-{kind}"]  # they could say nothing
+    assert not said["ended-ddp"]  # killed, they could say nothing
     assert [one["ended"] for one in said[f"on-{kind}"]] == [["", ""]] * 2
     assert min(position for one in said[f"on-{kind}"] for position, _ in one["read"]) == 6 * 8
-    assert weights(folder / f"killed-{kind}") == weights(folder / f"{kind}-muon")
-    assert metrics(folder / f"killed-{kind}") == metrics(folder / f"{kind}-muon")
+    assert weights(folder / f"ended-{kind}") == weights(folder / f"{kind}-muon")
+    assert metrics(folder / f"ended-{kind}") == metrics(folder / f"{kind}-muon")
 
 
 @pytest.mark.parametrize("kind", KINDS)

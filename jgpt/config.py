@@ -173,7 +173,7 @@ class TrainConfig:
     """Time for the training steps, to which the schedule is fitted on the way; compiling comes on top; 0: no limit."""
 
     epochs: float = 0.0
-    """Passes over the training tokens; 0: 4 when neither steps nor minutes are given. With minutes: the most."""
+    """Passes over the training tokens, at most those that --train.minutes allow; 0: 4, unless steps are given."""
 
     batch_tokens: int = 0
     """Tokens a step; 0: derived from the width (4096 up to 256, doubling with each doubling of the width)."""

@@ -18,6 +18,7 @@ from stage.manifest import write_json
 
 log = logging.getLogger(__name__)
 NAME = "plan.json"
+USUAL_EPOCHS = 4.0
 LENGTH = ("steps", "minutes", "epochs")
 """What of a training configuration may change when a run is extended."""
 
@@ -114,6 +115,8 @@ def derive_training(train: TrainConfig, model: ModelConfig) -> TrainConfig:
     Larger models take larger batches, and AdamW's rates fall with the square root of the width; Muon's does not depend on it.
     The embedding learns faster than the matrices because each of its rows is met rarely. Raises UsageError for a rate
     that would have no effect.
+
+    Text that is read up to four times teaches nearly as much as new text, and little after that (Muennighoff et al. 2023).
     """
     if train.head_rate and model.tie_embeddings:
         raise UsageError("--train.head_rate has no effect on a head that is tied to the embedding: leave it out")
@@ -127,7 +130,7 @@ def derive_training(train: TrainConfig, model: ModelConfig) -> TrainConfig:
         embedding_rate=train.embedding_rate or (rate if classic or model.tie_embeddings else 50 * rate),
         head_rate=train.head_rate or (rate if classic else 4 * rate),
         vector_rate=train.vector_rate or rate,
-        epochs=train.epochs or (0.0 if train.steps or train.minutes else 4.0),
+        epochs=train.epochs or (0.0 if train.steps else USUAL_EPOCHS),
     )
 
 

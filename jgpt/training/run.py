@@ -313,6 +313,11 @@ class Run:
         if self.ranks.leads:
             self.plan.write(self.out)
         log.info("the learning rate falls from step %d; the run ends after %d", self.plan.decay_from, self.plan.steps)
+        if self.plan.steps < int(self.train_config.minutes * 60 / self.plan.seconds_per_step):
+            log.info(
+                "%g epochs take less time than there is: a greater --model.depth may use it, --train.epochs allows more",
+                self.train_config.epochs,
+            )
         return True
 
     def _make_plan(self, threads: int) -> Plan:

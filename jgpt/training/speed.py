@@ -13,8 +13,8 @@ from jgpt.config import ModelConfig, TrainConfig
 
 log = logging.getLogger(__name__)
 _SIDE = 2048
-_FLOPS = 1e14
-"""Floating-point operations from which a run is long enough: some minutes on two cores."""
+_FLOPS = 3e13
+"""Floating-point operations from which a run is long enough: a minute or two on two cores."""
 _MINUTES = 1.5
 
 

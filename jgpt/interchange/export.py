@@ -4,11 +4,12 @@ from pathlib import Path
 
 from safetensors.torch import save_file
 
-from jgpt.interchange.card import find_origin, model_card
+from jgpt.interchange.card import model_card
 from jgpt.interchange.families import family_config, family_weights, find_family
 from jgpt.interchange.proof import import_transformers, own_logits, proof_ids, prove_logits, prove_tokenizer
 from jgpt.interchange.tokenizer import write_tokenizer
 from jgpt.model.folder import CONFIG, WEIGHTS, load_config, load_model, model_input
+from jgpt.model.origin import find_origin
 from stage.errors import ArtifactError, UsageError
 from stage.folder import Made, write_folder
 from stage.manifest import Manifest, artifact_input, read_manifest, write_json

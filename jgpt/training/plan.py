@@ -31,10 +31,6 @@ class Plan:
     is over, steps and decay are settled by the speed until then; the steps before are the same either way.
     """
 
-    steps: int
-    warmup_steps: int
-    decay_from: int
-    """Step from which the learning rate falls."""
     settled: bool
     """Whether ``steps`` is final."""
     batch: int
@@ -45,13 +41,17 @@ class Plan:
     compiled: bool
     """Whether the blocks are compiled."""
     threads: int
-    valid_every: int
-    checkpoint_every: int
-    log_every: int
     peak_flops: float
     """Operations a second of a matrix product on this machine."""
     seconds_per_step: float
     """Estimated from ``peak_flops``; as measured once the plan is settled."""
+    steps: int = 0
+    warmup_steps: int = 0
+    decay_from: int = 0
+    """Step from which the learning rate falls."""
+    valid_every: int = 0
+    checkpoint_every: int = 0
+    log_every: int = 0
     asked: dict[str, float] = field(default_factory=dict)
     """The length that was asked for: steps, minutes and epochs."""
     ranks: int = 1

@@ -9,8 +9,8 @@ from typing import Any
 from jgpt.config import ModelConfig, PretrainConfig, TrainConfig
 from jgpt.data.mixture import Samples, parse_shards
 from jgpt.data.shards import ShardSet
-from jgpt.interchange.card import find_origin
 from jgpt.model.folder import load_config, model_input
+from jgpt.model.origin import find_origin
 from jgpt.training.checkpoint import BEST, TrainingState, read_state
 from jgpt.training.distributed import joined, of_first, parallel_kind
 from jgpt.training.extension import extended_plan, go_back

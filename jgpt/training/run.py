@@ -5,7 +5,7 @@ import math
 import time
 from collections.abc import Sequence
 from contextlib import nullcontext
-from dataclasses import asdict, replace
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +14,7 @@ import torch
 from jgpt.config import ModelConfig, PretrainConfig, TrainConfig
 from jgpt.data.mixture import Samples
 from jgpt.data.shards import ShardSet
-from jgpt.device import choose_dtype, keep_freed_memory
+from jgpt.device import keep_freed_memory
 from jgpt.model.folder import load_weights, save_model
 from jgpt.model.gpt import GPT
 from jgpt.training.checkpoint import (
@@ -29,11 +29,12 @@ from jgpt.training.checkpoint import (
 from jgpt.training.distributed import ALONE, Ranks, gathered, local
 from jgpt.training.metrics import NAME as METRICS
 from jgpt.training.metrics import Metrics, bits_per_nat, cut_back
-from jgpt.training.plan import Plan, batch_shape, describe, number_of_steps
+from jgpt.training.plan import Plan, describe
+from jgpt.training.planning import for_ranks, make_plan
 from jgpt.training.samples import NAME as SAMPLES
 from jgpt.training.samples import SampleTexts
 from jgpt.training.signals import stop_on_signal
-from jgpt.training.speed import keep_compiled_code, peak_flops, step_flops, worth_compiling
+from jgpt.training.speed import keep_compiled_code, step_flops
 from jgpt.training.step import TrainingStep
 from jgpt.training.trackers import open_tracker
 from jgpt.training.validation import ValidationLoss
@@ -44,10 +45,6 @@ from stage.progress import progress
 log = logging.getLogger(__name__)
 _MOST_SKIPPED = 10
 """Steps in a row that may be left out before a run ends."""
-
-
-_USUAL_SHARE = 0.25
-"""Of the peak, for a first guess at the time that a run takes."""
 
 
 class Interrupted(JgptError):
@@ -79,14 +76,13 @@ class Run:
         torch.set_float32_matmul_precision("high")  # TF32 on a GPU that has it
         self.out, self.samples, self.device, self.ranks, self.quiet = out, samples, device, ranks, quiet
         self.config, self.model_config, self.train_config = config, model, train
-        self.tokenizer = sources[0][0].folder
+        self.tokenizer, self.tokenizer_sha256 = sources[0][0].folder, sources[0][0].tokenizer_sha256
         self.checkpoints = out / "checkpoints"
         self.valid = ValidationLoss(sources, model.context_length, train.valid_tokens)
         self.bits_per_nat = bits_per_nat(sources)
         self.tracker, self.texts = tracker, texts
-        self.plan = ranks.share(Plan.read(out)) or ranks.share(self._make_plan(threads))
-        if self.plan.ranks != ranks.count:
-            self.plan = ranks.share(self._with_ranks(self.plan, threads))
+        plan = Plan.read(out) or make_plan(config, model, train, samples.windows, device, ranks.count, threads)
+        self.plan = ranks.share(for_ranks(plan, train, ranks.count, threads))
         if ranks.leads:
             self.plan.write(out)
         torch.set_num_threads(self.plan.threads)
@@ -101,7 +97,8 @@ class Run:
             if ranks.leads:
                 self.plan.write(out)
         self.state = TrainingState()
-        for line in describe(model, train, self.plan, samples.windows, str(device), self.step.parallel.kind):
+        told = describe(model, train, self.plan, samples.windows, str(device), self.step.parallel.kind)
+        for line in told + samples.describe(self.plan.steps * self.plan.batch):
             log.info("%s", line)
 
     def _compiles(self) -> bool:
@@ -198,11 +195,6 @@ class Run:
             "torch": torch.__version__,
         }
 
-    @property
-    def tokenizer_sha256(self) -> str:
-        """Of the tokenizer that made the shards."""
-        return ShardSet(self.tokenizer).tokenizer_sha256
-
     def _log(self) -> str:
         """Write the mean loss since the last time; returns it for the progress bar. Raises JgptError when training has gone astray."""
         state, step = self.state, self.step
@@ -223,11 +215,6 @@ class Run:
             self._fail(f"the loss is {loss:.2f} at step {state.step}, above that of guessing: training diverges")
         self._write(
             {
-                "step": state.step,
-                "tokens": state.tokens,
-                "seconds": round(state.seconds, 3),
-                "valid_seconds": round(state.valid_seconds, 3),
-                "time": round(time.time(), 3),
                 "loss": loss,
                 "bits_per_character": bits,
                 "learning_rate": step.learning_rate,
@@ -259,11 +246,6 @@ class Run:
         state.last_valid_loss = loss
         self._write(
             {
-                "step": state.step,
-                "tokens": state.tokens,
-                "seconds": round(state.seconds, 3),
-                "valid_seconds": round(state.valid_seconds, 3),
-                "time": round(time.time(), 3),
                 "valid_loss": loss,
                 "valid_bits_per_character": self.valid.bits_per_character(loss),
                 **({"by_source": self.valid.by_source} if self.valid.by_source else {}),
@@ -274,9 +256,13 @@ class Run:
             self._save("best")
         self.logged_at = time.monotonic()
 
-    def _write(self, record: dict[str, Any]) -> None:
+    def _write(self, figures: dict[str, Any]) -> None:
+        """A line of metrics: where the run stands, and some figures."""
         if self.metrics:
-            self.metrics.write(record)
+            state = self.state
+            times = {"seconds": state.seconds, "valid_seconds": state.valid_seconds, "time": time.time()}
+            times = {name: round(seconds, 3) for name, seconds in times.items()}
+            self.metrics.write({"step": state.step, "tokens": state.tokens, **times, **figures})
 
     def _keep(self) -> None:
         # the last step may have spoilt the weights though the loss before it was finite
@@ -319,42 +305,3 @@ class Run:
                 self.train_config.epochs,
             )
         return True
-
-    def _make_plan(self, threads: int) -> Plan:
-        """Fix what the run does."""
-        train, model = self.train_config, self.model_config
-        batch, micro = batch_shape(train, model.context_length)
-        if threads:
-            torch.set_num_threads(threads)
-        dtype = choose_dtype(self.config.dtype, self.device)
-        plan = Plan(
-            steps=1,
-            warmup_steps=1,
-            decay_from=1,
-            settled=not train.minutes,
-            batch=batch,
-            micro_batch=micro,
-            dtype=str(dtype).removeprefix("torch."),
-            compiled=False,
-            threads=torch.get_num_threads(),
-            valid_every=1,
-            checkpoint_every=1,
-            log_every=1,
-            peak_flops=round(peak_flops(self.device, dtype)),
-            seconds_per_step=0.0,
-        )
-        tokens = (train.steps * batch or train.epochs * self.samples.windows) * model.context_length
-        plan.compiled = worth_compiling(train, model, tokens, self.device)
-        plan = self._with_ranks(plan, threads)
-        flops = _USUAL_SHARE * plan.peak_flops * plan.ranks
-        plan.seconds_per_step = step_flops(model, batch * model.context_length) / flops
-        steps = number_of_steps(train, self.samples.windows, batch, plan.seconds_per_step)
-        plan.set_steps(steps, train, model.context_length)
-        return plan
-
-    def _with_ranks(self, plan: Plan, threads: int) -> Plan:
-        """The plan for another number of processes. Several are compiled if that is asked for: each waits for the last."""
-        plan = replace(plan, ranks=self.ranks.count, threads=threads or torch.get_num_threads())
-        if self.ranks.count > 1:
-            plan.compiled = self.train_config.compile == "yes"
-        return plan

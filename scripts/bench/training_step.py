@@ -1,8 +1,8 @@
-"""Time a training step with and without what jgpt sets up for the CPU: ``python -m scripts.bench.training_step``.
+"""Time a training step with and without what jgpt does for the CPU: ``python -m scripts.bench.training_step``.
 
-Each variant runs in a process of its own, since both settings act on a whole process; variants take turns, so that a machine
-whose speed drifts treats them alike. ``--busy N`` lets N other processes compete for the cores. One JSON line a run goes to
-``--out``, the table to stdout.
+Each variant runs in a process of its own, since some settings act on a whole process; variants take turns, so that a machine
+whose speed drifts treats them alike. Compiling is not in the times. ``--busy N`` lets N other processes compete for the cores.
+One JSON line a run goes to ``--out``, the table to stdout.
 """
 
 import argparse
@@ -14,14 +14,16 @@ import sys
 import time
 from pathlib import Path
 
+AS_JGPT = {"OMP_WAIT_POLICY": "PASSIVE", "KEEP": "1", "COMPILE": "1", "SHORT": "1", "OPTIMIZER": "muon"}
 VARIANTS = {
-    "as jgpt runs": {"OMP_WAIT_POLICY": "PASSIVE", "KEEP": "1"},
-    "memory returned after each tensor": {"OMP_WAIT_POLICY": "PASSIVE", "KEEP": "0"},
-    "threads spin for a while": {"GOMP_SPINCOUNT": "10000", "KEEP": "1"},
-    "threads spin, as is the default": {"KEEP": "1"},
-    "neither (plain PyTorch)": {"KEEP": "0"},
+    "as jgpt runs": AS_JGPT,
+    "memory returned after each tensor": AS_JGPT | {"KEEP": "0"},
+    "threads spin, as is the default": {name: value for name, value in AS_JGPT.items() if name != "OMP_WAIT_POLICY"},
+    "not compiled": AS_JGPT | {"COMPILE": "0"},
+    "PyTorch's kernel for attention": AS_JGPT | {"SHORT": "0"},
+    "AdamW instead of Muon": AS_JGPT | {"OPTIMIZER": "adamw"},
 }
-THREAD_SETTINGS = ("OMP_WAIT_POLICY", "GOMP_SPINCOUNT")
+SETTINGS = ("OMP_WAIT_POLICY", "GOMP_SPINCOUNT")
 
 
 def main() -> None:
@@ -63,7 +65,7 @@ def main() -> None:
 
 def run_child(settings: dict[str, str]) -> float:
     """Median seconds of a step in a fresh process with these settings."""
-    environment = {key: value for key, value in os.environ.items() if key not in THREAD_SETTINGS} | settings
+    environment = {key: value for key, value in os.environ.items() if key not in SETTINGS} | settings
     command = [sys.executable, "-m", "scripts.bench.training_step", *sys.argv[1:], "--child"]
     done = subprocess.run(command, env=environment, capture_output=True, text=True, check=True)
     return float(json.loads(done.stdout))
@@ -76,16 +78,28 @@ def time_steps(depth: int, vocab_size: int, sequences: int, steps: int) -> float
     from jgpt import GPT
     from jgpt.config import ModelConfig, TrainConfig
     from jgpt.device import autocast, choose_dtype, keep_freed_memory
+    from jgpt.model import attention
     from jgpt.training.optimizer import make_optimizers
     from jgpt.training.plan import derive_training
+    from jgpt.training.speed import keep_compiled_code
 
     if os.environ["KEEP"] == "1":
         keep_freed_memory()
+    if os.environ["SHORT"] == "0":
+        attention.SHORT = 0
+    keep_compiled_code()
     device = torch.device("cpu")
     config = ModelConfig(depth=depth).derived(vocab_size)
     model = GPT(config)
+    if os.environ["COMPILE"] == "1":
+        for block in model.blocks:
+            block.compile(dynamic=False)
     dtype = choose_dtype("auto", device)
-    optimizers = make_optimizers(model, derive_training(TrainConfig(), config), dtype)
+    optimizers = make_optimizers(
+        model,
+        derive_training(TrainConfig(optimizer="muon" if os.environ["OPTIMIZER"] == "muon" else "adamw"), config),
+        dtype,
+    )
     ids = torch.randint(vocab_size, (sequences, config.context_length))
     seconds = []
     for _ in range(steps + 3):

@@ -12,7 +12,7 @@ import torch
 from jgpt import GPT, write_shards
 from jgpt.config import ModelConfig, PretrainConfig, TrainConfig
 from jgpt.data.shards import _ShardWriter, token_dtype
-from jgpt.training import run
+from jgpt.training import planning
 from jgpt.training.step import TrainingStep
 from stage.folder import Made, write_folder
 from tokenizer import train_tokenizer
@@ -113,7 +113,7 @@ def new_config():
 @pytest.fixture
 def known_speed(monkeypatch):
     """A machine whose speed need not be measured."""
-    monkeypatch.setattr(run, "peak_flops", lambda *_: 1e11)
+    monkeypatch.setattr(planning, "peak_flops", lambda *_: 1e11)
 
 
 @pytest.fixture

@@ -167,7 +167,7 @@ def test_the_learning_rate_is_never_zero_nor_above_its_peak(steps):
 
 
 def new_plan(train, steps):
-    plan = Plan(1, 1, 1, False, 8, 8, "float32", False, 2, 1, 1, 1, 1e12, 0.5)
+    plan = Plan(False, 8, 8, "float32", False, 2, 1e12, 0.5)
     plan.set_steps(steps, train, context_length=1024)
     return plan
 

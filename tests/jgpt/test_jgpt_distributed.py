@@ -20,7 +20,7 @@ from safetensors.torch import load_file
 from jgpt import load_model
 from jgpt.config import ModelConfig, PretrainConfig, TrainConfig
 from jgpt.data.mixture import Samples
-from jgpt.training import run as run_module
+from jgpt.training import planning
 from jgpt.training.plan import Plan
 from jgpt.training.pretrain import pretrain
 from jgpt.training.step import TrainingStep
@@ -68,7 +68,7 @@ def make(wanted):
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(Samples, "batch", batch)
         patch.setattr(TrainingStep, "run", step)
-        patch.setattr(run_module, "peak_flops", lambda *_: 1e11)
+        patch.setattr(planning, "peak_flops", lambda *_: 1e11)
         given = wanted["config"]
         settings = given | {"model": ModelConfig(**given["model"]), "train": TrainConfig(**given["train"])}
         ended = ["", ""]
@@ -248,7 +248,7 @@ def test_failure_of_one_process_ends_the_others(made):
 
 @pytest.mark.parametrize("ranks", [1, 2, 3, 4, 6, 12])
 def test_batch_is_split_among_any_number_of_processes_that_divides_it(ranks):
-    plan = Plan(1, 1, 1, True, 12, 4, "float32", False, 1, 1, 1, 1, 1.0, 0.0)
+    plan = Plan(True, 12, 4, "float32", False, 1, 1.0, 0.0)
     at_once, times = plan.split(ranks)
     assert at_once <= 4 and at_once * times * ranks == 12
 

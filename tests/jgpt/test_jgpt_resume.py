@@ -10,6 +10,7 @@ from safetensors import SafetensorError
 
 from jgpt import load_model
 from jgpt.model import folder as model_folder
+from jgpt.training import planning
 from jgpt.training import run as run_module
 from jgpt.training.pretrain import pretrain
 from jgpt.training.step import TrainingStep
@@ -164,7 +165,7 @@ def test_a_resumed_run_measures_and_decides_nothing_anew(root, tmp_path, new_con
         train(root / "shards", tmp_path / "model", new_config())
     plan = (tmp_path / "model" / "plan.json").read_bytes()
     for name in ("peak_flops", "choose_dtype", "worth_compiling", "number_of_steps", "batch_shape"):
-        monkeypatch.setattr(run_module, name, lambda *_: pytest.fail("decided again"))
+        monkeypatch.setattr(planning, name, lambda *_: pytest.fail("decided again"))
     train(root / "shards", tmp_path / "model", new_config())
     assert (tmp_path / "model" / "plan.json").read_bytes() == plan
     check_equal(tmp_path / "whole", tmp_path / "model", "step-00000012")
@@ -177,7 +178,7 @@ def test_a_compiler_that_fails_is_done_without(root, tmp_path, new_config, monke
         raise RuntimeError("g++: 見つかりません\nand a long story")
 
     monkeypatch.setattr(torch.nn.Module, "compile", fail)
-    monkeypatch.setattr(run_module, "worth_compiling", lambda *_: True)
+    monkeypatch.setattr(planning, "worth_compiling", lambda *_: True)
     manifest = train(root / "shards", tmp_path / "model", new_config())
     assert manifest.counts["plan"]["compiled"] is False
     assert "見つかりません" not in caplog.text

@@ -14,8 +14,8 @@ import torch
 from jgpt import GPT, load_model, write_shards
 from jgpt.config import ModelConfig, TrainConfig
 from jgpt.data.mixture import Samples
+from jgpt.training import planning
 from jgpt.training import pretrain as module
-from jgpt.training import run as run_module
 from jgpt.training.checkpoint import TrainingState, keep_last, load_checkpoint, save_checkpoint
 from jgpt.training.optimizer import make_optimizers
 from jgpt.training.plan import Plan, derive_training
@@ -388,12 +388,12 @@ def settle_at(monkeypatch, decay_from, steps):
 
 def test_minutes_become_steps_that_a_resumed_run_obeys(root, tmp_path, new_config, stop_after, monkeypatch):
     out = tmp_path / "model"
-    monkeypatch.setattr(run_module, "number_of_steps", lambda *_: 12)
+    monkeypatch.setattr(planning, "number_of_steps", lambda *_: 12)
     settle_at(monkeypatch, 5, 15)
     stop_after(3)
     with pytest.raises(Interrupted, match="step 3 of 12"):
         train(root, out, new_config(minutes=0.01))
-    monkeypatch.setattr(run_module, "number_of_steps", lambda *_: pytest.fail("planned again"))
+    monkeypatch.setattr(planning, "number_of_steps", lambda *_: pytest.fail("planned again"))
     before = json.loads((out / "plan.json").read_text("utf-8"))
     assert (before["steps"], before["settled"]) == (12, False)
     stop_after(7)
@@ -407,7 +407,7 @@ def test_minutes_become_steps_that_a_resumed_run_obeys(root, tmp_path, new_confi
 
 
 def test_a_run_by_minutes_is_that_by_the_steps_that_they_become(root, tmp_path, new_config, monkeypatch, undisturbed):
-    monkeypatch.setattr(run_module, "number_of_steps", lambda *_: 12)
+    monkeypatch.setattr(planning, "number_of_steps", lambda *_: 12)
     settle_at(monkeypatch, json.loads((undisturbed / "plan.json").read_text("utf-8"))["decay_from"], 12)
     train(root, tmp_path / "model", new_config(minutes=1.0))  # too short to be compiled
     assert sha256(tmp_path / "model") == sha256(undisturbed)

@@ -78,7 +78,7 @@ class Run:
         self.config, self.model_config, self.train_config = config, model, train
         self.tokenizer, self.tokenizer_sha256 = sources[0][0].folder, sources[0][0].tokenizer_sha256
         self.checkpoints = out / "checkpoints"
-        self.valid = ValidationLoss(sources, model.context_length, train.valid_tokens)
+        self.valid = ValidationLoss(sources, model.context_length, train.valid_tokens, train.across_documents)
         self.bits_per_nat = bits_per_nat(sources)
         self.tracker, self.texts = tracker, texts
         plan = Plan.read(out) or make_plan(config, model, train, samples.windows, device, ranks.count, threads)

@@ -9,11 +9,13 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from jgpt.data.documents import document_mask
 from jgpt.data.shards import ShardSet
 from jgpt.device import autocast
 from jgpt.model.gpt import GPT
 from jgpt.training.distributed import ALONE, Ranks
 from stage.errors import ArtifactError
+from tokenizer.pieces import BEGIN_ID
 
 log = logging.getLogger(__name__)
 
@@ -36,9 +38,15 @@ class ValidationLoss:
     gives the exact figures.
     """
 
-    def __init__(self, sources: Sequence[tuple[ShardSet, float | None]], context_length: int, most_tokens: int) -> None:
-        """Reads about ``most_tokens`` tokens, shared among the sources as they count."""
-        self.context_length = context_length
+    def __init__(
+        self,
+        sources: Sequence[tuple[ShardSet, float | None]],
+        context_length: int,
+        most_tokens: int,
+        across_documents: bool = True,
+    ) -> None:
+        """Reads about ``most_tokens`` tokens, shared among the sources as they count, with attention as in training."""
+        self.context_length, self.across_documents = context_length, across_documents
         self.last: float | None = None
         self.by_source: dict[str, dict[str, float | None]] = {}
         """With several sources: ``valid_loss`` and ``valid_bits_per_character`` of each when last measured, by folder."""
@@ -85,7 +93,7 @@ class ValidationLoss:
             return None
         model.eval()
         with torch.compiler.set_stance("force_eager"):  # compiling for this would take longer than measuring
-            losses = [_mean_loss(model, part, dtype, batch, ranks) for part in self._parts]
+            losses = [self._mean_loss(model, part, dtype, batch, ranks) for part in self._parts]
         if len(losses) > 1:
             self.by_source = {
                 part.name: {"valid_loss": loss, "valid_bits_per_character": _bits(loss, part.characters_per_token)}
@@ -94,21 +102,22 @@ class ValidationLoss:
         self.last = sum(part.share * loss for part, loss in zip(self._parts, losses, strict=True))
         return self.last
 
+    def _mean_loss(self, model: GPT, part: _Part, dtype: torch.dtype, batch: int, ranks: Ranks) -> float:
+        losses = []
+        batches = list(zip(part.ids.split(batch), part.targets.split(batch), strict=True))
+        for first in range(0, len(batches), ranks.count):
+            # each rank does as many: where none are left, the last once more
+            ids, targets = batches[min(first + ranks.rank, len(batches) - 1)]
+            filling = (0, 0, 0, batch - len(ids))  # so that the figure does not depend on the batch
+            ids, targets = F.pad(ids, filling), F.pad(targets, filling, value=-100)  # [B, T]
+            with autocast(model.device, dtype):
+                ids = ids.to(model.device)
+                mask = None if self.across_documents else document_mask(ids, BEGIN_ID)
+                losses.append(model.loss(ids, targets.to(model.device), mask))
+        # one wait for the device
+        means = [mean for turn in zip(*ranks.all(torch.stack(losses).tolist()), strict=True) for mean in turn]
+        return sum(mean * len(ids) for mean, (ids, _) in zip(means, batches, strict=False)) / len(part.ids)
+
 
 def _bits(nats: float, characters_per_token: float) -> float | None:
     return nats / characters_per_token / math.log(2) if characters_per_token else None
-
-
-def _mean_loss(model: GPT, part: _Part, dtype: torch.dtype, batch: int, ranks: Ranks) -> float:
-    losses = []
-    batches = list(zip(part.ids.split(batch), part.targets.split(batch), strict=True))
-    for first in range(0, len(batches), ranks.count):
-        # each rank does as many: where none are left, the last once more
-        ids, targets = batches[min(first + ranks.rank, len(batches) - 1)]
-        filling = (0, 0, 0, batch - len(ids))  # so that the figure does not depend on the batch
-        ids, targets = F.pad(ids, filling), F.pad(targets, filling, value=-100)  # [B, T]
-        with autocast(model.device, dtype):
-            losses.append(model.loss(ids.to(model.device), targets.to(model.device)))
-    # one wait for the device
-    means = [mean for turn in zip(*ranks.all(torch.stack(losses).tolist()), strict=True) for mean in turn]
-    return sum(mean * len(ids) for mean, (ids, _) in zip(means, batches, strict=False)) / len(part.ids)

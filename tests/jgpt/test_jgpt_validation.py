@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 import torch
 
+from jgpt.data.documents import document_mask
 from jgpt.data.shards import ShardSet
 from jgpt.training.validation import ValidationLoss
 from stage.errors import ArtifactError
@@ -20,13 +21,14 @@ class Model:
     device = torch.device("cpu")
 
     def __init__(self):
-        self.shapes = set()
+        self.shapes, self.masks = set(), []
 
     def eval(self):
         pass
 
-    def loss(self, ids, targets):
+    def loss(self, ids, targets, mask):
         self.shapes.add(tuple(ids.shape))
+        self.masks.append(None if mask is None else torch.equal(mask, document_mask(ids, 1)))
         counted = targets[targets != -100]
         return counted.double().mean() / 100
 
@@ -44,6 +46,13 @@ def sets(tmp_path, new_shards):
 
 def mean(shards, windows):
     return float(np.mean(shards.split("valid")[1 : windows * T + 1])) / 100
+
+
+@pytest.mark.parametrize(("across", "mask"), [(True, None), (False, True)])
+def test_attention_reaches_as_far_as_in_training(sets, across, mask):
+    model = Model()
+    ValidationLoss([(sets[1], None)], T, 10_000, across).measure(model, torch.float32, 4)
+    assert set(model.masks) == {mask}
 
 
 @pytest.mark.parametrize("batch", [1, 4, 7, 64])

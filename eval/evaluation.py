@@ -91,7 +91,8 @@ def _measure_all(
 ) -> Made:
     """Write ``results.json`` and ``samples.jsonl``; tasks that are None are made from the documents of the split."""
     tokenizer = JapaneseTokenizer(shards[0].folder)
-    documents = Documents(pooled(each.split(config.split) for each in shards), tokenizer)
+    sources = list(chain.from_iterable(each.sources(config.split) for each in shards))
+    documents = Documents(pooled(each.split(config.split) for each in shards), tokenizer, sources)
     train = Documents(pooled(each.split("train") for each in shards), tokenizer)
     texts = held_out(documents, config.max_characters, config.seed)
     scorer = ModelScorer(model, config.batch_tokens, quiet)
@@ -106,7 +107,7 @@ def _measure_all(
     }
     results: dict[str, Any] = {"schema": SCHEMA, "model": about}
     results |= {"language": language_record(texts, scorer, ngrams, config), "tasks": {}}
-    counts: dict[str, Any] = {"characters": sum(texts.characters), "documents": len(texts.ids)}
+    counts: dict[str, Any] = {"characters": sum(map(len, texts.texts)), "documents": len(texts.ids)}
     with (folder / "samples.jsonl").open("w", encoding="utf-8") as samples:
         for name, task in declared.items():
             task = task or _intrinsic(name, documents, shards, config)

@@ -11,7 +11,7 @@ import numpy as np
 from eval.config import EvalConfig
 from eval.documents import Documents
 from eval.ngram import KneserNey
-from eval.scoring import ModelScorer, Numbers, Scores
+from eval.scoring import ModelScorer, Numbers
 from eval.statistics import bootstrap_ratio
 from stage.errors import ArtifactError
 
@@ -24,12 +24,11 @@ _UNK = 0
 
 @dataclass
 class HeldOut:
-    """The documents that are measured."""
+    """The documents that are measured, each with its ids, its text and the source that it comes from."""
 
     ids: list[Numbers]
-    characters: list[int]
-    bytes: list[int]
-    compressed_bytes: int
+    texts: list[str]
+    sources: list[str]
 
 
 def held_out(documents: Documents, max_characters: int = 0, seed: int = 0) -> HeldOut:
@@ -40,8 +39,7 @@ def held_out(documents: Documents, max_characters: int = 0, seed: int = 0) -> He
     order = np.arange(len(documents))
     if max_characters:
         order = np.random.default_rng(seed).permutation(len(documents))
-    found = HeldOut([], [], [], 0)
-    compressor = lzma.LZMACompressor(preset=9 | lzma.PRESET_EXTREME)
+    found = HeldOut([], [], [])
     left = max_characters or math.inf
     for number in order:
         ids = documents.ids(int(number))
@@ -49,15 +47,12 @@ def held_out(documents: Documents, max_characters: int = 0, seed: int = 0) -> He
         text = documents[int(number)]
         if not text:
             continue  # without characters there is nothing to share its bits
-        raw = text.encode()
         found.ids.append(ids)
-        found.characters.append(len(text))
-        found.bytes.append(len(raw))
-        found.compressed_bytes += len(compressor.compress(raw + b"\n"))
+        found.texts.append(text)
+        found.sources.append(documents.source(int(number)))
         left -= len(text)
         if left <= 0:
             break
-    found.compressed_bytes += len(compressor.flush())
     if not found.ids:
         raise ArtifactError("the shards hold no validation text: build the corpus with a valid split")
     return found
@@ -75,32 +70,47 @@ def check_no_unknown(ids: Numbers) -> None:
 def language_record(
     texts: HeldOut, scorer: ModelScorer, ngrams: dict[str, KneserNey], config: EvalConfig
 ) -> dict[str, Any]:
-    """The ``language`` part of ``results.json``: the model, n-gram models by name, and xz."""
+    """The ``language`` part of ``results.json``: the model, n-gram models by name, and xz; the same for each of several sources."""
     requests = [(ids[:1], ids[1:]) for ids in texts.ids]
-    own = _bits(texts, scorer.score(requests, "bits per character"), config)
-    baselines: dict[str, Any] = {name: _bits(texts, ngram.score(requests), config) for name, ngram in ngrams.items()}
+    scores = {"": scorer.score(requests, "bits per character")}
+    scores |= {name: ngram.score(requests) for name, ngram in ngrams.items()}
+    nats = {name: np.array([-values.sum() for values in each]) for name, each in scores.items()}
+    everything = np.arange(len(texts.ids))
+    record = {"split": config.split, "definition": DEFINITION, **_figures(texts, nats, everything, config)}
+    if len(names := dict.fromkeys(texts.sources)) > 1:
+        of = np.array(texts.sources)
+        record["sources"] = {name: _figures(texts, nats, everything[of == name], config) for name in names}
+    return record
+
+
+def _figures(texts: HeldOut, nats: dict[str, Numbers], chosen: Numbers, config: EvalConfig) -> dict[str, Any]:
+    """Sizes, bits per character and bits per byte of some of the documents, and what the baselines need for them."""
+    contents = [texts.texts[number] for number in chosen]
+    characters, sizes = [len(text) for text in contents], [len(text.encode()) for text in contents]
+    own, *others = (
+        {
+            "bits_per_character": bootstrap_ratio(bits, characters, config.bootstrap, config.seed),
+            "bits_per_byte": bootstrap_ratio(bits, sizes, config.bootstrap, config.seed),
+        }
+        for bits in (each[chosen] / math.log(2) for each in nats.values())
+    )
+    compressed = 8 * _compressed_bytes(contents)
     # compressed alone: it has seen no training text, so this is a floor and not a peer
-    baselines["xz"] = {
-        "bits_per_character": {"value": 8 * texts.compressed_bytes / sum(texts.characters)},
-        "bits_per_byte": {"value": 8 * texts.compressed_bytes / sum(texts.bytes)},
+    xz = {
+        "bits_per_character": {"value": compressed / sum(characters)},
+        "bits_per_byte": {"value": compressed / sum(sizes)},
         "note": "lzma preset 9e over the same text in one stream, compressed alone, without the training text",
     }
     return {
-        "split": config.split,
-        "documents": len(texts.ids),
-        "characters": sum(texts.characters),
-        "bytes": sum(texts.bytes),
-        "tokens": sum(len(ids) - 1 for ids in texts.ids),  # all but each document's <s>
-        "definition": DEFINITION,
+        "documents": len(contents),
+        "characters": sum(characters),
+        "bytes": sum(sizes),
+        "tokens": sum(len(texts.ids[number]) - 1 for number in chosen),  # all but each document's <s>
         **own,
-        "baselines": baselines,
+        "baselines": dict(zip([name for name in nats if name], others, strict=True)) | {"xz": xz},
     }
 
 
-def _bits(texts: HeldOut, scores: Sequence[Scores], config: EvalConfig) -> dict[str, Any]:
-    """Bits per character and byte of documents from the log-probabilities of their tokens."""
-    bits = np.array([-values.sum() for values in scores]) / math.log(2)
-    return {
-        "bits_per_character": bootstrap_ratio(bits, texts.characters, config.bootstrap, config.seed),
-        "bits_per_byte": bootstrap_ratio(bits, texts.bytes, config.bootstrap, config.seed),
-    }
+def _compressed_bytes(texts: Sequence[str]) -> int:
+    compressor = lzma.LZMACompressor(preset=9 | lzma.PRESET_EXTREME)
+    return sum(len(compressor.compress(f"{text}\n".encode())) for text in texts) + len(compressor.flush())

@@ -3,7 +3,7 @@
 import json
 import logging
 from collections.abc import Callable
-from dataclasses import asdict, replace
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -68,11 +68,8 @@ def run_pipeline(
 def write_samples(model: Path, file: Path, config: SamplesConfig, device: str) -> None:
     """Generate a text after each prompt into a JSON file, unless it holds just these already."""
     made_by = read_manifest(model, "pretrain").data_sha256
-    settings = [replace(config.generate, seed=config.generate.seed + number) for number in range(len(config.prompts))]
-    wanted = [
-        {"prompt": prompt, **asdict(setting), "model": made_by}
-        for prompt, setting in zip(config.prompts, settings, strict=True)
-    ]
+    settings = config.settings()
+    wanted = [{"prompt": prompt, **asdict(setting), "model": made_by} for prompt, setting in settings]
     if file.is_file():
         try:
             there = json.loads(file.read_text("utf-8"))
@@ -85,10 +82,7 @@ def write_samples(model: Path, file: Path, config: SamplesConfig, device: str) -
     from scripts.loading import load, normalized
 
     loaded, tokenizer = load(model, device)
-    texts = (
-        generate(loaded, tokenizer, normalized(loaded, prompt), setting)
-        for prompt, setting in zip(config.prompts, settings, strict=True)
-    )
+    texts = (generate(loaded, tokenizer, normalized(loaded, prompt), setting) for prompt, setting in settings)
     write_json(file, [entry | {"text": text} for entry, text in zip(wanted, texts, strict=True)])
 
 

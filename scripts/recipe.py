@@ -21,8 +21,22 @@ class SamplesConfig:
     prompts: list[str] = field(default_factory=lambda: [""])
     """One text is written after each prompt."""
 
+    temperatures: list[float] = field(default_factory=list)
+    """With each of these one is written after each prompt; empty: with that of ``generate`` alone."""
+
     generate: GenerateConfig = field(default_factory=GenerateConfig)
     """How they are drawn; the seed grows by one from prompt to prompt."""
+
+    def __post_init__(self) -> None:
+        self.settings()  # raises UsageError for a temperature that is none
+
+    def settings(self) -> list[tuple[str, GenerateConfig]]:
+        """Each prompt with how to go on after it, once for each temperature."""
+        return [
+            (prompt, replace(self.generate, temperature=temperature, seed=self.generate.seed + number))
+            for number, prompt in enumerate(self.prompts)
+            for temperature in self.temperatures or [self.generate.temperature]
+        ]
 
 
 @dataclass

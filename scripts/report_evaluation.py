@@ -21,6 +21,10 @@ def evaluation(page: Page, results: Mapping[str, Any]) -> None:
     draw = partial(bar_plot, rows, show="{:.2f}".format)
     caption = f"Over {sizes}: {language['definition']}."
     page.figure(draw, "Bits per character, lower is better", "一文字あたりのビット数", caption, wide=True)
+    if sources := language.get("sources"):
+        baselines = [other.label for other in others]
+        head = ("Source", "Documents", "Characters", "This model, bits per character", *baselines)
+        page.table(head, (_source_row(name, record, baselines) for name, record in sources.items()))
     charts: dict[str, list[Bar]] = defaultdict(list)
     readings = {}
     for name, task in tasks.items():
@@ -58,6 +62,14 @@ def evaluation(page: Page, results: Mapping[str, Any]) -> None:
         page.note(f"{name}: left out; {reason}")
     for name, task in tasks.items():
         page.details(f"{name}: every figure", _all_figures(task))
+
+
+def _source_row(name: str, record: Mapping[str, Any], baselines: list[str]) -> tuple[object, ...]:
+    """A source of the held-out text: its size, and the bits that the model and the baselines need a character."""
+    bits, others = compared(record, "bits_per_character")
+    values = {other.label: f"{other.value:.2f}" for other in others}
+    own = bits.written("{:.3f}".format)
+    return (name, record["documents"], record["characters"], own, *(values.get(each, "") for each in baselines))
 
 
 def compared(record: Mapping[str, Any], metric: str) -> tuple[Mark, list[Mark]]:

@@ -28,6 +28,8 @@ SPLITS = ("train", "valid")
 _BATCH_CHARACTERS = 1 << 20
 _CHECKED = 4096  # tokens that are looked at when a file is opened
 
+SourceRun = list[Any]
+"""``[source, number]``: so many documents in a row come from that source of the corpus."""
 TokenArray = npt.NDArray[np.uint16] | npt.NDArray[np.uint32]
 
 
@@ -57,9 +59,13 @@ def write_shards(
             for number, file in enumerate(document_files(corpus))
         ]
         counts = {f"{split}_{name}": 0 for split in SPLITS for name in ("documents", "tokens", "characters")}
-        for written in run_over(_encode_file, tasks, workers=workers, description="shard", quiet=quiet):
+        sources: dict[str, list[SourceRun]] = {split: [] for split in SPLITS}
+        for written, runs in run_over(_encode_file, tasks, workers=workers, description="shard", quiet=quiet):
             for name, count in written.items():
                 counts[name] += count
+            for split, found in runs.items():
+                for name, documents in found:
+                    _add_to_runs(sources[split], name, documents)
         if not counts["train_tokens"]:
             raise InputError(f"{corpus}: holds no training documents")
         for name in FILES:
@@ -69,6 +75,7 @@ def write_shards(
         return Made(
             counts
             | {
+                "sources": sources,
                 "vocab_size": vocab_size,
                 "dtype": token_dtype(vocab_size).name,
                 "characters_per_token": round(characters / tokens, 4),
@@ -165,6 +172,10 @@ class ShardSet:
                 )
         return stream
 
+    def sources(self, split: str) -> list[str]:
+        """The source of each document of a split; empty where the shards do not say."""
+        return [name for name, count in self.manifest.counts.get("sources", {}).get(split, []) for _ in range(count)]
+
     def documents(self, split: str) -> Iterator[TokenArray]:
         """Each document's ids, with ``<s>`` and ``</s>``."""
         stream = self.split(split)
@@ -187,11 +198,12 @@ class _Task:
     limit: int
 
 
-def _encode_file(task: _Task) -> dict[str, int]:
+def _encode_file(task: _Task) -> tuple[dict[str, int], dict[str, list[SourceRun]]]:
     tokenizer = JapaneseTokenizer(task.tokenizer)
     dtype = token_dtype(tokenizer.vocab_size)
     writers = {split: _ShardWriter(task.folder / f"{split}-{task.number:05d}.npy", dtype) for split in SPLITS}
     texts: dict[str, list[str]] = {split: [] for split in SPLITS}
+    sources: dict[str, list[SourceRun]] = {split: [] for split in SPLITS}
     waiting = 0
 
     def encode() -> None:
@@ -200,12 +212,13 @@ def _encode_file(task: _Task) -> dict[str, int]:
                 writers[split].add(ids)
             batch.clear()
 
-    for number, row in enumerate(iterate_file(task.documents, ("text", "split"))):
+    for number, row in enumerate(iterate_file(task.documents, ("text", "split", "source"))):
         if task.limit and number >= task.limit:
             break
         if row["split"] not in texts:
             raise ArtifactError(f"{task.documents}: row {number} has split {row['split']!r}; train and valid are known")
         texts[row["split"]].append(row["text"])
+        _add_to_runs(sources[row["split"]], row["source"], 1)
         writers[row["split"]].characters += len(row["text"])
         waiting += len(row["text"])
         if waiting >= _BATCH_CHARACTERS:
@@ -218,7 +231,14 @@ def _encode_file(task: _Task) -> dict[str, int]:
         counts[f"{split}_documents"] = len(writer.starts)
         counts[f"{split}_tokens"] = writer.tokens
         counts[f"{split}_characters"] = writer.characters
-    return counts
+    return counts, sources
+
+
+def _add_to_runs(runs: list[SourceRun], source: str, documents: int) -> None:
+    if runs and runs[-1][0] == source:
+        runs[-1][1] += documents
+    else:
+        runs.append([source, documents])
 
 
 class _ShardWriter:

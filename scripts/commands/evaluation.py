@@ -98,6 +98,8 @@ def summary(results: dict[str, Any]) -> str:
     """The figures of ``results.json`` as lines of text."""
     names = ("bits_per_character", "bits_per_byte")
     rows = [(name, name, results["language"], results["language"]["baselines"]) for name in names]
+    for name, record in results["language"].get("sources", {}).items():
+        rows.append((f"  {name}", names[0], record, record["baselines"]))
     for name, task in results["tasks"].items():
         rows.append((f"{name} {task['primary']}", task["primary"], task["metrics"], task["baselines"]))
     lines = []

@@ -93,7 +93,8 @@ def closing(out: Path) -> str:
     model = shlex.quote(str(out / "model"))
     prompt = next((entry["prompt"] for entry in samples if entry["prompt"]), "")
     lines = ["", summary(results), ""]
-    for number, entry in enumerate(samples, 1):
+    first = {entry["prompt"]: entry for entry in reversed(samples)}  # of several temperatures, which the report shows
+    for number, entry in enumerate(reversed(first.values()), 1):
         lines += [f"sample {number}: {entry['prompt']}▸{entry['text']}", ""]
     lines += [
         f"validation: {figure(results['language']['bits_per_character'])} bits per character",

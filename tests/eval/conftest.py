@@ -108,9 +108,9 @@ def new_model():
 def new_documents():
     """Makes ``Documents`` of texts in a character tokenizer's ids."""
 
-    def make(texts, tokenizer=None):
+    def make(texts, tokenizer=None, sources=()):
         tokenizer = tokenizer or CharacterTokenizer()
-        return Documents(FakeStream([[1, *tokenizer.encode(text), 2] for text in texts]), tokenizer)
+        return Documents(FakeStream([[1, *tokenizer.encode(text), 2] for text in texts]), tokenizer, sources)
 
     return make
 
@@ -199,7 +199,7 @@ def tiny_run(tmp_path_factory):
 
     def corpus(folder):
         splits = ["train"] * 20 + ["valid"] * 10
-        table = pyarrow.table({"text": texts, "split": splits})
+        table = pyarrow.table({"text": texts, "split": splits, "source": ["旧約", "新約", "新約"] * 10})
         pyarrow.parquet.write_table(table, folder / "documents-00000.parquet")
         return Made({"documents": 30, "characters": sum(map(len, texts))}, [{"source": "own", "license": "CC0"}])
 

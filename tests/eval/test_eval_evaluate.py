@@ -39,6 +39,7 @@ def test_results_hold_language_and_tasks_with_baselines_and_intervals(results, t
             assert part[name]["low"] <= part[name]["value"] <= part[name]["high"]
     value = {name: part["bits_per_character"]["value"] for name, part in language["baselines"].items()}
     assert value["5-gram"] < value["unigram"] < language["bits_per_character"]["value"]
+    assert {name: part["documents"] for name, part in language["sources"].items()} == {"旧約": 3, "新約": 7}
     assert list(found["tasks"]) == ["particle", "continuation"]
     for task in found["tasks"].values():
         assert task["items"] > 20

@@ -69,6 +69,32 @@ def test_baselines_stand_beside_the_model(new_tokenizer, new_model, new_document
     assert found["xz"]["bits_per_character"]["value"] == pytest.approx(8 * len(packed) / sum(map(len, TEXTS)))
 
 
+def test_each_source_of_several_has_its_own_figures(new_tokenizer, new_model, new_documents):
+    tokenizer, model = new_tokenizer(), new_model()
+    ngram = KneserNey(held_out(new_documents(TEXTS, tokenizer)).ids, 2000)
+    sources = ["聖書", "牛丼", "聖書"]
+    found = record(held_out(new_documents(TEXTS, tokenizer, sources)), model, **{"5-gram": ngram})
+    assert list(found["sources"]) == ["聖書", "牛丼"]
+    for name, part in found["sources"].items():
+        alone = [text for text, source in zip(TEXTS, sources, strict=True) if source == name]
+        expected = record(held_out(new_documents(alone, tokenizer)), model, **{"5-gram": ngram})
+        del expected["split"], expected["definition"]
+        for values in (
+            part,
+            expected,
+            *(each["baselines"][which] for each in (part, expected) for which in ("5-gram", "xz")),
+        ):
+            for metric in ("bits_per_character", "bits_per_byte"):
+                values[metric] = pytest.approx(values[metric]["value"])
+        assert part == expected
+    sums = {key: sum(part[key] for part in found["sources"].values()) for key in ("documents", "characters", "tokens")}
+    assert sums == {key: found[key] for key in sums}
+
+
+def test_one_source_is_not_told_twice(new_model, new_documents):
+    assert "sources" not in record(held_out(new_documents(TEXTS, None, ["聖書"] * 3)), new_model())
+
+
 def test_unknown_tokens_are_refused_because_their_bytes_are_lost():
     with pytest.raises(ArtifactError, match="byte fallback"):
         check_no_unknown(np.array([1, 0, 2]))
@@ -76,7 +102,7 @@ def test_unknown_tokens_are_refused_because_their_bytes_are_lost():
 
 def test_most_characters_are_kept_to_in_whole_documents(new_documents):
     texts = held_out(new_documents(["あ" * 10] * 30), max_characters=45)
-    assert texts.characters == [10] * 5
+    assert texts.texts == ["あ" * 10] * 5
 
 
 def test_a_split_without_text_is_refused(new_documents):

@@ -38,11 +38,13 @@ def make_texts(count, seed=0):
 
 
 def make_corpus(folder, texts, splits, files):
-    """A documents folder with its rows spread evenly over some files."""
+    """A documents folder with its rows, from two sources, spread evenly over some files."""
+    sources = ["前半" if number < len(texts) / 2 else "後半" for number in range(len(texts))]
 
     def make(partial):
         for number in range(files):
-            table = pyarrow.table({"text": texts[number::files], "split": splits[number::files]})
+            columns = {"text": texts, "split": splits, "source": sources}
+            table = pyarrow.table({name: column[number::files] for name, column in columns.items()})
             pyarrow.parquet.write_table(table, partial / f"documents-{number:05d}.parquet")
         return Made({"characters": sum(map(len, texts))}, [{"source": "own", "license": "CC0"}])
 

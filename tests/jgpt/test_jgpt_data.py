@@ -109,6 +109,13 @@ def test_shards_decode_to_the_texts_of_the_corpus(root, texts, splits):
     )
 
 
+def test_shards_know_the_source_of_each_document(root, texts, splits):
+    in_order = [number for file in range(3) for number in range(file, len(texts), 3)]
+    for split in ("train", "valid"):
+        expected = ["前半" if number < len(texts) / 2 else "後半" for number in in_order if splits[number] == split]
+        assert ShardSet(root / "shards").sources(split) == expected and len(set(expected)) == 2
+
+
 def test_starts_point_at_the_beginning_piece(root):
     stream = ShardSet(root / "shards").split("train")
     assert len(stream.files) > 1

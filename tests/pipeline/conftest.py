@@ -29,6 +29,7 @@ eval:
   max_characters: 4000
 samples:
   prompts: [元始に神, ""]
+  temperatures: [0.5, 1.0]
   generate: {max_tokens: 12, seed: 1}
 """
 

@@ -42,6 +42,18 @@ RESULTS: dict[str, Any] = {
             "5-gram": {"bits_per_character": interval(4.271)},
             "xz": {"bits_per_character": {"value": 6.31}, "bits_per_byte": {}},
         },
+        "sources": {
+            name: {
+                "documents": 10,
+                "characters": 2000,
+                "bits_per_character": interval(bits),
+                "baselines": {
+                    "5-gram": {"bits_per_character": interval(4.53)},
+                    "xz": {"bits_per_character": {"value": 6.9}},
+                },
+            }
+            for name, bits in (("青空", 3.41), ("<wiki>", 3.81))
+        },
     },
     "skipped": {"continuation": "文書が短い"},
     "tasks": {
@@ -162,6 +174,8 @@ def test_a_full_run_shows_every_stage_with_its_figures(tmp_path: Path) -> None:
         "7.7 times",
         "72.3\u00a0%",
         "random 50.0",
+        '<td>青空</td><td class="number">10</td><td class="number">2,000</td><td>3.410  [3.360 – 3.460]</td><td>4.53</td><td>6.90</td>',
+        "<td>&lt;wiki&gt;</td>",
     ):
         assert figure in page, figure
     assert "above every baseline (best: 5-gram)" in page

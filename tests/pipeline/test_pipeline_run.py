@@ -30,8 +30,9 @@ def test_a_run_ends_with_figure_samples_report_and_what_to_try_next(finished):
     assert bits["low"] <= bits["value"] <= bits["high"]
     assert re.search(rf"^validation: {bits['value']:.3f}\b.* bits per character", printed, re.MULTILINE)
     samples = json.loads((out / "samples.json").read_text("utf-8"))
-    assert [(entry["prompt"], entry["seed"]) for entry in samples] == [("元始に神", 1), ("", 2)]
-    for number, entry in enumerate(samples, 1):
+    drawn = [(entry["prompt"], entry["temperature"], entry["seed"]) for entry in samples]
+    assert drawn == [("元始に神", 0.5, 1), ("元始に神", 1.0, 1), ("", 0.5, 2), ("", 1.0, 2)]
+    for number, entry in enumerate(samples[::2], 1):
         assert f"sample {number}: {entry['prompt']}▸{entry['text']}" in printed
     assert str(out / "report.html") in printed
     following = printed.split("next:\n")[1].splitlines()

@@ -220,6 +220,10 @@ class TrainConfig:
     gradient_clip: float = 1.0
     """Largest norm of the gradient; 0: no clipping."""
 
+    bigram_init: bool = False
+    """Whether embedding and head begin as a bigram model counted on the training text instead of at random; a head start in
+    runs of minutes. Not for gpt2, nor with a tied head."""
+
     across_documents: bool = True
     """Whether attention reaches into the documents before in the same window; off costs time, mostly on a CPU."""
 

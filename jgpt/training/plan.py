@@ -121,6 +121,8 @@ def derive_training(train: TrainConfig, model: ModelConfig) -> TrainConfig:
     if train.head_rate and model.tie_embeddings:
         raise UsageError("--train.head_rate has no effect on a head that is tied to the embedding: leave it out")
     classic = model.architecture == "gpt2"
+    if train.bigram_init and (classic or model.tie_embeddings):
+        raise UsageError("--train.bigram_init needs an untied head and an architecture other than gpt2: leave it out")
     narrower = math.sqrt(min(256 / model.width, 1.0))
     rate = (1e-3 if classic else 3e-3) * narrower
     return replace(
@@ -205,7 +207,9 @@ def describe(
         f"{plan.peak_flops / 1e9:.0f} GFLOP/s at most, about {memory / 1e9:.1f} GB of memory",
     ]
     if plan.seconds_per_step:
-        lines.append(
-            f"time: about {plan.steps * plan.seconds_per_step / 60:.1f} minutes at {plan.seconds_per_step:.3f} s a step"
+        minutes = plan.steps * plan.seconds_per_step / 60
+        sooner = (
+            f"; {train.epochs:g} epochs end then, --train.epochs allows more" if minutes < 0.9 * train.minutes else ""
         )
+        lines.append(f"time: about {minutes:.1f} minutes at {plan.seconds_per_step:.3f} s a step{sooner}")
     return lines

@@ -74,6 +74,8 @@ def pretrain(
         samples = Samples(sources, model_config.context_length, config.seed)
         model_config = model_config.derived(samples.vocab_size, samples.normalization)
         train = derive_training(config.train, model_config)
+        if begin and train.bigram_init:
+            raise UsageError("--train.bigram_init has no effect on a model that begins with --init_from: leave it out")
         inputs = [artifact_input("shards", entry.folder, "shard") for entry in entries]
         inputs += [model_input(begin)] if begin else []
         licenses = list(samples.licenses)

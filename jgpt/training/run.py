@@ -17,6 +17,7 @@ from jgpt.data.shards import ShardSet
 from jgpt.device import keep_freed_memory
 from jgpt.model.folder import load_weights, save_model
 from jgpt.model.gpt import GPT
+from jgpt.training.bigram import bigram_init
 from jgpt.training.checkpoint import (
     TRUNK,
     TrainingState,
@@ -90,6 +91,8 @@ class Run:
         self.model = GPT(model, config.seed)
         if init_from is not None:
             load_weights(self.model, init_from)
+        elif train.bigram_init and last_checkpoint(self.checkpoints) is None:
+            bigram_init(self.model, samples, config.seed)
         self.model.to(device)
         self.step = TrainingStep(self.model, samples, self.plan, train, device, config.seed, ranks)
         if self.plan.compiled and not self._compiles():

@@ -185,10 +185,10 @@ class TrainConfig:
     """Of the matrices in the blocks; everything else has AdamW."""
 
     learning_rate: float = 0.0
-    """Peak learning rate of those matrices; 0: derived (0.02 for Muon, 0.003 for AdamW at a width of 256)."""
+    """Peak learning rate of those matrices; 0: derived (0.02 for Muon, 0.003 for AdamW at a width of 256; gpt2: 0.001)."""
 
     embedding_rate: float = 0.0
-    """Peak learning rate of the embedding; 0: derived (0.15 at a width of 256; gpt2: 0.001)."""
+    """Peak learning rate of the embedding; 0: derived (0.15 at a width of 256, 0.003 if the head is tied to it; gpt2: 0.001)."""
 
     head_rate: float = 0.0
     """Peak learning rate of an untied head; 0: derived (0.012 at a width of 256; gpt2: 0.001)."""
@@ -228,7 +228,8 @@ class TrainConfig:
     """Whether attention reaches into the documents before in the same window; off costs time, mostly on a CPU."""
 
     compile: Literal["auto", "yes", "no"] = "auto"
-    """Whether the blocks are compiled; auto: where the run is long enough for it to pay and there is a C++ compiler."""
+    """Whether the blocks are compiled; auto: where the run is long enough for it to pay and there is a C++ compiler, but not
+    under torchrun, where each process would wait for the slowest."""
 
     parallel: Literal["auto", "ddp", "fsdp"] = "auto"
     """How the processes of torchrun share the model: ddp, each holds it whole; fsdp, each holds a part of each weight and of
@@ -244,7 +245,7 @@ class TrainConfig:
     """Steps between checkpoints; 0: about ten in a run, and at the end."""
 
     keep_checkpoints: int = 2
-    """Checkpoints that are kept besides the best one."""
+    """Checkpoints that are kept besides the best one, and the one from before the learning rate fell (trunk)."""
 
     def __post_init__(self) -> None:
         for entry in fields(self):

@@ -2,11 +2,16 @@
 
 import contextlib
 import ctypes
+import os
 import sys
+from collections.abc import Iterator
+from pathlib import Path
 
 import torch
 
-from stage.errors import UsageError
+from stage.errors import InputError, UsageError
+
+_CGROUP = Path("/sys/fs/cgroup")
 
 
 def choose_device(name: str) -> torch.device:
@@ -14,7 +19,9 @@ def choose_device(name: str) -> torch.device:
     if name == "auto":
         if torch.cuda.is_available():
             return torch.device("cuda")
-        return torch.device("mps" if torch.backends.mps.is_available() else "cpu")
+        # before 2.13 the fused AdamW of MPS did not clip, nor leave a bad step out
+        whole = tuple(map(int, torch.__version__.split(".")[:2])) >= (2, 13)
+        return torch.device("mps" if whole and torch.backends.mps.is_available() else "cpu")
     try:
         device = torch.device(name)
         torch.zeros(1, device=device).item()
@@ -33,7 +40,7 @@ def choose_dtype(name: str, device: torch.device) -> torch.dtype:
     if name != "auto":
         raise UsageError(f"--dtype {name}: known are auto, float32 and bfloat16")
     if device.type == "cuda":
-        return torch.bfloat16 if torch.cuda.is_bf16_supported() else torch.float32
+        return torch.bfloat16 if torch.cuda.is_bf16_supported(including_emulation=False) else torch.float32
     if device.type != "cpu" or not _processor_features() & {"avx512_bf16", "amx_bf16", "bf16"}:
         return torch.float32
     generator = torch.Generator().manual_seed(0)
@@ -57,6 +64,50 @@ def autocast(device: torch.device, dtype: torch.dtype) -> contextlib.AbstractCon
     if dtype == torch.float32:
         return contextlib.nullcontext()
     return torch.autocast(device.type, dtype=dtype)
+
+
+@contextlib.contextmanager
+def fast_products() -> Iterator[None]:
+    """Float32 products of matrices as TF32 on a GPU that has it; afterwards as exact as before."""
+    before = torch.get_float32_matmul_precision()
+    torch.set_float32_matmul_precision("high")
+    try:
+        yield
+    finally:
+        torch.set_float32_matmul_precision(before)
+
+
+@contextlib.contextmanager
+def memory_errors(mend: str) -> Iterator[None]:
+    """Raise InputError with what mends it where there is not enough memory."""
+    try:
+        yield
+    except RuntimeError as error:
+        if not is_memory_error(error):
+            raise
+        raise InputError(f"not enough memory: {mend}") from None
+
+
+def is_memory_error(error: BaseException) -> bool:
+    """Whether torch asked for more memory than there is; for the CPU it has no error of its own."""
+    return isinstance(error, (torch.OutOfMemoryError, MemoryError)) or "can't allocate memory" in str(error)
+
+
+def free_memory(device: torch.device) -> int | None:
+    """Bytes that this process may still ask for, None where that is not known."""
+    if device.type == "cuda":
+        return torch.cuda.mem_get_info(device)[0]
+    try:
+        with open("/proc/meminfo") as stream:
+            free = next(int(line.split()[1]) * 1024 for line in stream if line.startswith("MemAvailable"))
+    except (OSError, StopIteration):
+        with contextlib.suppress(OSError, ValueError, AttributeError):
+            return os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+        return None
+    with contextlib.suppress(OSError, ValueError):  # a container may allow less; "max" where it does not
+        used, limit = (int((_CGROUP / f"memory.{name}").read_text()) for name in ("current", "max"))
+        free = min(free, limit - used)
+    return free // int(os.environ.get("LOCAL_WORLD_SIZE", "1"))  # torchrun's processes on this machine
 
 
 def keep_freed_memory() -> None:

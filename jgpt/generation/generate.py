@@ -39,7 +39,7 @@ def stream(model: GPT, tokenizer: JapaneseTokenizer, prompt: str, config: Genera
         yield held
 
 
-@torch.inference_mode()
+@torch.no_grad()
 def stream_ids(
     model: GPT, ids: list[int], config: GenerateConfig, end_id: int, guard: CharacterGuard | None = None
 ) -> Iterator[int]:

@@ -7,6 +7,7 @@ from jgpt.config import ModelConfig
 from jgpt.interchange.families import find_family
 from jgpt.model.origin import Origin
 from jgpt.training.metrics import NAME as METRICS
+from jgpt.training.metrics import read_lines
 from stage.errors import ArtifactError
 
 GENERATE = """\
@@ -77,9 +78,7 @@ def _figures(origin: Origin, results: Path | None) -> str:
         except (OSError, ValueError, KeyError, TypeError):
             raise ArtifactError(f"{results}: its results.json is not as jgpt wrote it") from None
     file = origin.run / METRICS
-    text = file.read_text("utf-8") if file.is_file() else ""
-    whole = text[: text.rfind("\n") + 1]  # a kill may have cut the last line
-    measured = [json.loads(line) for line in whole.splitlines()]
+    measured = read_lines(file)
     key = "valid_bits_per_character"
     bits = [entry[key] for entry in measured if entry.get(key) and entry.get("step") == origin.counts.get("steps")]
     if not bits:

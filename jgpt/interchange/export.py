@@ -2,13 +2,11 @@
 
 from pathlib import Path
 
-from safetensors.torch import save_file
-
 from jgpt.interchange.card import model_card
 from jgpt.interchange.families import family_config, family_weights, find_family
 from jgpt.interchange.proof import import_transformers, own_logits, proof_ids, prove_logits, prove_tokenizer
 from jgpt.interchange.tokenizer import write_tokenizer
-from jgpt.model.folder import CONFIG, WEIGHTS, load_config, load_model, model_input
+from jgpt.model.folder import CONFIG, WEIGHTS, load_config, load_model, model_input, save_tensors
 from jgpt.model.origin import find_origin
 from stage.errors import ArtifactError, UsageError
 from stage.folder import Made, write_folder
@@ -61,7 +59,7 @@ def export_model(
         tensors = loaded.state_dict()
         if config.tie_embeddings:
             del tensors["head.weight"]
-        save_file(family_weights(config, tensors), folder / WEIGHTS, metadata={"format": "pt"})
+        save_tensors(family_weights(config, tensors), folder / WEIGHTS)
         del loaded, tensors  # a large model fits into memory once
         difference = prove_logits(folder, sequences, wanted)
         counts = {"parameters": config.parameters, "hard_strings": strings, "largest_logit_difference": difference}

@@ -179,19 +179,16 @@ def load_checkpoint(folder: Path, model: GPT, optimizers: list[torch.optim.Optim
         raise ArtifactError(f"{folder}: is not a whole checkpoint ({reason}); delete it to {mend}") from None
     if differing:
         raise ArtifactError(f"{folder}: is of another model ({'; '.join(differing)})")
-    restored: dict[str, dict[str, torch.Tensor]] = {}
-    for key, tensor in tensors.items():
-        name, entry = key.rsplit("/", 1)
-        restored.setdefault(name, {})[entry] = tensor
     owners = {
         id(parameter): optimizer
         for optimizer in optimizers
         for group in optimizer.param_groups
         for parameter in group["params"]
     }
-    for name, entries in restored.items():
+    for key, tensor in tensors.items():
+        name, entry = key.rsplit("/", 1)
         if name not in parameters:
             raise ArtifactError(f"{folder}: its optimiser knows a weight {name} that the model does not have")
         parameter = parameters[name]
-        owners[id(parameter)].state[parameter] = {key: parted_like(value, parameter) for key, value in entries.items()}
+        owners[id(parameter)].state[parameter][entry] = parted_like(tensor, parameter)
     return state

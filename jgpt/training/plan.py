@@ -3,13 +3,13 @@
 import json
 import logging
 import math
-import os
 from dataclasses import asdict, dataclass, field, fields, replace
 from pathlib import Path
 
 import torch
 
 from jgpt.config import ModelConfig, TrainConfig
+from jgpt.device import free_memory
 from jgpt.model.attention import SHORT
 from jgpt.model.loss import ROWS
 from jgpt.training.schedule import phases
@@ -19,6 +19,8 @@ from stage.manifest import write_json
 log = logging.getLogger(__name__)
 NAME = "plan.json"
 USUAL_EPOCHS = 4.0
+FIRST_LOOK = 10
+"""Step at which the guess of the speed is compared with it."""
 LENGTH = ("steps", "minutes", "epochs")
 """What of a training configuration may change when a run is extended."""
 
@@ -27,7 +29,7 @@ LENGTH = ("steps", "minutes", "epochs")
 class Plan:
     """What a run does: fixed before its first step, written to ``plan.json``, obeyed when it goes on.
 
-    Where minutes were given, the number of steps is a guess at first. When the share of the time that comes before the decay
+    Where minutes were given, the number of steps is a guess at first, made anew after some steps if it was a bad one. When the share of the time that comes before the decay
     is over, steps and decay are settled by the speed until then; the steps before are the same either way.
     """
 
@@ -62,11 +64,24 @@ class Plan:
         self.asked = {name: getattr(train, name) for name in LENGTH}
         self.steps = steps
         self.warmup_steps, self.decay_from = phases(steps, train, warmup)
-        self.valid_every = train.valid_every or max(1, steps // self._measurements(train, context_length))
-        self.checkpoint_every = train.checkpoint_every or max(1, steps // 10)
-        self.log_every = min(10, max(1, steps // 200))
+        self._set_cadence(train, context_length)
 
-    def settle(self, step: int, seconds: float, train: TrainConfig, windows: int) -> bool:
+    def look(self, step: int, seconds: float, train: TrainConfig, context_length: int, windows: int) -> bool:
+        """After the first steps: guess the number of steps anew where the speed is far from what was thought of the machine.
+
+        Returns whether it was.
+        """
+        measured = seconds / step
+        if step != FIRST_LOOK or not self.seconds_per_step or 2 / 3 < measured / self.seconds_per_step < 1.5:
+            return False
+        self.seconds_per_step = measured
+        steps = number_of_steps(train, windows, self.batch, measured)
+        # a warm-up that would be over already is stretched, so that the rate does not leap
+        warmup = max(phases(steps, train)[0], min(2 * step, steps // 5))
+        self.set_steps(steps, train, context_length, warmup)
+        return True
+
+    def settle(self, step: int, seconds: float, train: TrainConfig, context_length: int, windows: int) -> bool:
         """Let the decay begin at ``step``, and end when the minutes there are do, given that ``seconds`` have gone.
 
         Returns whether it is time for that.
@@ -79,7 +94,13 @@ class Plan:
         self.steps = max(step + 1, int(min(train.minutes * 60 / self.seconds_per_step, most)))
         self.decay_from = step
         self.settled = True
+        self._set_cadence(train, context_length)
         return True
+
+    def _set_cadence(self, train: TrainConfig, context_length: int) -> None:
+        self.valid_every = train.valid_every or max(1, self.steps // self._measurements(train, context_length))
+        self.checkpoint_every = train.checkpoint_every or max(1, self.steps // 10)
+        self.log_every = min(10, max(1, self.steps // 200))
 
     def _measurements(self, train: TrainConfig, context_length: int) -> int:
         """On the valid split: a pass costs a third of training on the same tokens, and all may cost a twentieth."""
@@ -171,16 +192,8 @@ def memory_bytes(model: ModelConfig, micro_batch: int, sharing: int = 1) -> int:
 def check_memory(model: ModelConfig, micro_batch: int, device: torch.device, sharing: int = 1) -> None:
     """Raise InputError when a step cannot fit into the memory there is."""
     need = memory_bytes(model, micro_batch, sharing)
-    if device.type == "cuda":
-        free = torch.cuda.mem_get_info(device)[0]
-    else:
-        try:
-            with open("/proc/meminfo") as stream:
-                free = next(int(line.split()[1]) * 1024 for line in stream if line.startswith("MemAvailable"))
-        except (OSError, StopIteration):
-            return
-        free //= int(os.environ.get("LOCAL_WORLD_SIZE", "1"))  # torchrun's processes on this machine
-    if need > free:
+    free = free_memory(device)
+    if free is not None and need > free:
         raise InputError(
             f"a training step needs about {need / 1e9:.1f} GB of memory and {free / 1e9:.1f} GB are free: "
             f"ask for a smaller --train.micro_batch (now {micro_batch}), --model.depth, --model.width (now {model.width}) or "
@@ -201,7 +214,8 @@ def describe(
         f"{model.context_length}, {model.vocab_size} pieces: {model.parameters / 1e6:.1f}M parameters",
         f"training: {plan.steps} steps of {plan.batch} x {model.context_length} tokens (micro-batches of {micro_batch}): "
         f"{tokens / 1e6:.1f}M tokens, {plan.steps * plan.batch / windows:.1f} epochs",
-        f"learning rates: matrices {train.learning_rate:.2g} ({train.optimizer}), embedding {train.embedding_rate:.2g}, head {train.head_rate:.2g}; "
+        f"learning rates: matrices {train.learning_rate:.2g} ({train.optimizer}), embedding {train.embedding_rate:.2g}, "
+        f"head {'tied' if model.tie_embeddings else f'{train.head_rate:.2g}'}; "
         f"dropout {model.dropout:g}, weight decay {train.weight_decay:g}",
         f"machine: {each}{device}, {plan.dtype}, {'compiled' if plan.compiled else 'not compiled'}, {plan.threads} threads, "
         f"{plan.peak_flops / 1e9:.0f} GFLOP/s at most, about {memory / 1e9:.1f} GB of memory",

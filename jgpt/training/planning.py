@@ -46,8 +46,8 @@ def make_plan(
 
 
 def for_ranks(plan: Plan, train: TrainConfig, ranks: int, threads: int) -> Plan:
-    """The same for another number of processes. Several are compiled if that is asked for: each waits for the last."""
+    """The same for another number of processes, or of threads. Several are compiled if that is asked for: each waits for the last."""
     if plan.ranks == ranks:
-        return plan
+        return replace(plan, threads=threads or plan.threads)
     compiled = train.compile == "yes" if ranks > 1 else plan.compiled
     return replace(plan, ranks=ranks, threads=threads or torch.get_num_threads(), compiled=compiled)

@@ -9,6 +9,7 @@ from typing import Any
 from jgpt.config import ModelConfig, PretrainConfig, TrainConfig
 from jgpt.data.mixture import Samples, parse_shards
 from jgpt.data.shards import ShardSet
+from jgpt.device import fast_products, memory_errors
 from jgpt.model.folder import load_config, model_input
 from jgpt.model.origin import find_origin
 from jgpt.training.checkpoint import BEST, TrainingState, read_state
@@ -61,7 +62,8 @@ def pretrain(
     Raises Interrupted after Ctrl-C (a checkpoint is written first); JgptError when training diverges; InputError for shards
     shorter than a context; ArtifactError for folders that are not what they should be.
     """
-    with joined(device) as (ranks, target):
+    mend = "ask for a smaller --train.micro_batch, --model.depth, --model.width or --model.context_length"
+    with joined(device) as (ranks, target), fast_products(), memory_errors(mend):
         out = checked_out(out)
         given = [shards] if isinstance(shards, (str, Path)) else list(shards or [])
         if resume:

@@ -14,7 +14,7 @@ import torch
 from jgpt.config import ModelConfig, PretrainConfig, TrainConfig
 from jgpt.data.mixture import Samples
 from jgpt.data.shards import ShardSet
-from jgpt.device import keep_freed_memory
+from jgpt.device import is_memory_error, keep_freed_memory
 from jgpt.model.folder import load_weights, save_model
 from jgpt.model.gpt import GPT
 from jgpt.training.bigram import bigram_init
@@ -74,7 +74,6 @@ class Run:
         keep_freed_memory()
         keep_compiled_code()
         torch.set_flush_denormal(True)
-        torch.set_float32_matmul_precision("high")  # TF32 on a GPU that has it
         self.out, self.samples, self.device, self.ranks, self.quiet = out, samples, device, ranks, quiet
         self.config, self.model_config, self.train_config = config, model, train
         self.tokenizer, self.tokenizer_sha256 = sources[0][0].folder, sources[0][0].tokenizer_sha256
@@ -109,7 +108,9 @@ class Run:
         log.info("compiling the model: up to a minute the first time")
         try:
             self.step.compile()
-        except Exception as error:  # noqa: BLE001 - compilers fail in many ways, and training goes on without
+        except Exception as error:
+            if is_memory_error(error):
+                raise
             if self.train_config.compile == "yes":  # as it is with several processes, which must do alike
                 raise JgptError(f"--train.compile yes: compiling failed ({str(error).splitlines()[0]})") from None
             log.info("compiling does not work here; going on without")
@@ -124,6 +125,7 @@ class Run:
         if last is not None:
             state = self.state = load_checkpoint(last, self.model, self.step.optimizers)
             self.step.recall(state)
+            self.valid.last = state.last_valid_loss
             log.info("going on after step %d of %d", state.step, plan.steps)
         parameters = {"model": asdict(self.model_config), "train": asdict(self.train_config), "seed": self.config.seed}
         self.metrics = None
@@ -166,6 +168,7 @@ class Run:
                 if keep:
                     self._keep()
                 if stopped and not done:
+                    self.ranks.any(False)  # nobody leaves while another writes
                     raise Interrupted(
                         f"stopped at step {state.step} of {plan.steps}; a checkpoint is written, go on with: "
                         f"jgpt pretrain --out {self.out} --resume"
@@ -295,16 +298,15 @@ class Run:
         )
 
     def _settle(self) -> bool:
-        """Where minutes were given: fix how many steps fit into them, when it is time for the decay."""
-        seconds = self.ranks.share(time.monotonic() - self.started)
-        if not self.plan.settle(self.state.step, seconds, self.train_config, self.samples.windows):
-            return False
+        """Where minutes were given: fix how many steps fit into them, when it is time for the decay. Whether they have changed."""
+        seconds, state = self.ranks.share(time.monotonic() - self.started), self.state
+        given = (self.train_config, self.model_config.context_length, self.samples.windows)
+        if not self.plan.settle(state.step, seconds, *given):
+            looked = self.plan.look(state.step, seconds - self.ranks.share(state.valid_seconds), *given)
+            if looked and self.ranks.leads:
+                self.plan.write(self.out)
+            return looked
         if self.ranks.leads:
             self.plan.write(self.out)
         log.info("the learning rate falls from step %d; the run ends after %d", self.plan.decay_from, self.plan.steps)
-        if self.plan.steps < int(self.train_config.minutes * 60 / self.plan.seconds_per_step):
-            log.info(
-                "%g epochs take less time than there is: a greater --model.depth may use it, --train.epochs allows more",
-                self.train_config.epochs,
-            )
         return True

@@ -12,17 +12,18 @@ log = logging.getLogger(__name__)
 
 @contextmanager
 def stop_on_signal() -> Iterator[threading.Event]:
-    """An event that Ctrl-C or SIGTERM sets; a second Ctrl-C ends at once."""
+    """An event that Ctrl-C or SIGTERM sets; a second Ctrl-C ends at once, another SIGTERM changes nothing."""
     stop = threading.Event()
     if threading.current_thread() is not threading.main_thread():
         yield stop
         return
 
     def ask(number: int, frame: FrameType | None) -> None:
-        if stop.is_set():
+        if not stop.is_set():
+            log.warning("stopping after this step; Ctrl-C once more to stop at once")
+        elif number == signal.SIGINT:
             raise KeyboardInterrupt
         stop.set()
-        log.warning("stopping after this step; once more to stop at once")
 
     signals: Sequence[signal.Signals] = (signal.SIGINT, signal.SIGTERM)
     previous = {number: signal.signal(number, ask) for number in signals}

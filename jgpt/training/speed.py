@@ -38,12 +38,12 @@ def step_flops(model: ModelConfig, tokens: int) -> float:
 
 
 def worth_compiling(train: TrainConfig, model: ModelConfig, tokens: float, device: torch.device) -> bool:
-    """Whether a run of so many tokens is compiled. It depends on what was asked for and on the machine, not on a timing."""
+    """Whether a run of so many tokens at most is compiled. It depends on what was asked for and on the machine, not on a timing."""
     if train.compile != "auto":
         return train.compile == "yes"
     if device.type == "mps" or (device.type == "cpu" and not _cpp_compiler()):
         return False
-    return train.minutes >= _MINUTES if train.minutes else step_flops(model, 1) * tokens >= _FLOPS
+    return step_flops(model, 1) * tokens >= _FLOPS and not 0 < train.minutes < _MINUTES
 
 
 def keep_compiled_code() -> None:

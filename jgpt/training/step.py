@@ -130,7 +130,7 @@ class TrainingStep:
     def _clip(self, step: int) -> None:
         """Tell the optimisers by how much to divide the gradient, and whether to leave the step out."""
         gradients = [parameter.grad for parameter in self.model.parameters() if parameter.grad is not None]
-        norm = torch.nn.utils.get_total_norm(gradients, foreach=None if self.device.type == "cpu" else True)
+        norm = torch.nn.utils.get_total_norm(gradients, foreach=True if self.device.type == "cuda" else None)
         norm = self.norm = whole(norm)
         warm = step >= self.plan.warmup_steps and self.usual_norm > 0
         bad = ~torch.isfinite(norm) | (warm & (norm > SPIKE * self.usual_norm))

@@ -5,6 +5,7 @@ from typing import Any
 from jgpt.config import PretrainConfig
 from scripts.arguments import Parser, build, shared, tell_counts
 from scripts.recipe import check_preset
+from stage.errors import UsageError
 from stage.folder import read_run
 
 
@@ -56,6 +57,14 @@ def pretrain(prog: str, arguments: list[str]) -> None:
             begun["train.steps"] = 0
         parser.set_defaults({name: value for name, value in begun.items() if name in parser.get_defaults()})
         given = parser.parse_args(arguments)
+    elif given.init_from:
+        # what is not asked for is as in that model, and what is asked for must agree with it
+        its = {f"model.{name}": value for name, value in _shape(given.init_from).items()}
+        parser.set_defaults(its)
+        given = parser.parse_args(arguments)
+        for name, value in its.items():
+            if given[name] != value:
+                raise UsageError(f"--{name} {given[name]}: the model {given.init_from} has {value}; leave the flag out")
     config = build(PretrainConfig, given)
     check_preset(config)
     from jgpt import pretrain as train
@@ -63,6 +72,15 @@ def pretrain(prog: str, arguments: list[str]) -> None:
     more = {"init_from": given.init_from, "resume": given.resume, "sample_prompts": given.sample_prompts}
     manifest = train(given.shards, given.out, config, **more, **shared(given))
     tell_counts(given.out, manifest)
+
+
+def _shape(folder: str) -> dict[str, Any]:
+    """What a model that training begins with decides."""
+    from jgpt.model.folder import load_config
+
+    return {
+        name: value for name, value in vars(load_config(folder)).items() if name not in ("dropout", "normalization")
+    }
 
 
 def _flat(parameters: dict[str, Any], prefix: str = "") -> dict[str, Any]:

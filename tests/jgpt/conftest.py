@@ -138,10 +138,10 @@ def after_step(monkeypatch):
 
 @pytest.fixture
 def stop_after(after_step):
-    """Sends this process SIGINT after a step."""
+    """Sends this process SIGINT, or another signal, after a step."""
 
-    def arm(number, times=1):
-        after_step(number, lambda _: [os.kill(os.getpid(), signal.SIGINT) for _ in range(times)])
+    def arm(number, times=1, what=signal.SIGINT):
+        after_step(number, lambda _: [os.kill(os.getpid(), what) for _ in range(times)])
 
     return arm
 

@@ -183,9 +183,11 @@ def test_measurements_and_checkpoints_are_spread_over_the_run():
 def test_a_run_by_minutes_falls_when_their_share_is_over_and_ends_with_them():
     train = TrainConfig(minutes=1, warmup_share=0.1, decay_share=0.5)
     plan = new_plan(train, 120)
-    assert not plan.settle(30, 29.0, train, windows=1000)
+    assert not plan.settle(30, 29.0, train, 64, windows=1000)
     assert (plan.steps, plan.settled) == (120, False)
-    assert plan.settle(31, 31.0, train, windows=1000)  # half of the 60 seconds are over: 29 more steps of a second fit
+    assert plan.settle(
+        31, 31.0, train, 64, windows=1000
+    )  # half of the 60 seconds are over: 29 more steps of a second fit
     assert (plan.steps, plan.decay_from, plan.settled, plan.warmup_steps) == (60, 31, True, 12)
     factors = [learning_rate_factor(step, 60, 12, 31, 0.05) for step in range(30, 60)]
     assert factors[0] == 1 and factors == sorted(factors, reverse=True) and factors[-1] < 0.1
@@ -194,19 +196,49 @@ def test_a_run_by_minutes_falls_when_their_share_is_over_and_ends_with_them():
 def test_a_run_by_minutes_goes_no_further_than_its_epochs():
     train = TrainConfig(minutes=1, epochs=2)
     plan = new_plan(train, 1000)
-    assert not plan.settle(40, 1.0, train, windows=800)
-    assert plan.settle(60, 1.5, train, windows=800)  # 200 steps of .025 s, 140 of which are for the decay
+    assert not plan.settle(40, 1.0, train, 64, windows=800)
+    assert plan.settle(60, 1.5, train, 64, windows=800)  # 200 steps of .025 s, 140 of which are for the decay
     assert (plan.steps, plan.decay_from) == (200, 60)
     plan = new_plan(train, 1000)
-    assert plan.settle(30, 90.0, train, windows=800)  # the time is over already
+    assert plan.settle(30, 90.0, train, 64, windows=800)  # the time is over already
     assert plan.steps == 31
+
+
+def test_a_bad_guess_of_the_speed_is_made_anew_after_some_steps():
+    train = TrainConfig(minutes=1, warmup_share=0.1)
+    plan = new_plan(train, 6000)  # guessed: .5 s a step
+    assert not plan.look(9, 9.0, train, 64, 1000) and plan.warmup_steps == 600
+    assert plan.look(10, 2.0, train, 64, 1000)
+    assert (plan.steps, plan.warmup_steps, plan.checkpoint_every, plan.seconds_per_step) == (300, 30, 30, 0.2)
+    assert not plan.look(10, 2.0, train, 64, 1000)  # it fits now
+    assert new_plan(train, 6000).look(10, 20.0, train, 64, 1000)
+    plan = new_plan(train, 6000)
+    assert plan.look(10, 20.0, train, 64, 1000) and plan.steps == 30
+    assert (plan.warmup_steps, plan.settled) == (6, False)
+
+
+def test_measurements_and_checkpoints_follow_the_length_that_is_settled():
+    train = TrainConfig(minutes=1, warmup_share=0.01)
+    plan = new_plan(train, 6000)
+    assert plan.checkpoint_every == 600
+    assert plan.settle(60, 30.0, train, 1024, windows=100_000)
+    assert (plan.steps, plan.checkpoint_every) == (120, 12)
+
+
+def test_a_container_may_have_less_memory_than_its_machine(tmp_path, monkeypatch):
+    whole = device.free_memory(torch.device("cpu"))
+    monkeypatch.setattr(device, "_CGROUP", tmp_path)
+    for limit, wanted in (("max", whole), ("3000000", 1_000_000)):
+        (tmp_path / "memory.max").write_text(limit)
+        (tmp_path / "memory.current").write_text("2000000")
+        assert device.free_memory(torch.device("cpu")) == pytest.approx(wanted, rel=0.2)
 
 
 def test_no_run_by_minutes_falls_before_it_is_warm():
     train = TrainConfig(minutes=1, warmup_share=0.1)
     plan = new_plan(train, 100)
-    assert not plan.settle(9, 59.0, train, windows=1000)
-    assert plan.settle(10, 59.0, train, windows=1000)
+    assert not plan.settle(9, 59.0, train, 64, windows=1000)
+    assert plan.settle(10, 59.0, train, 64, windows=1000)
 
 
 @pytest.mark.parametrize("architecture", ["default", "gpt2", "llama", "qwen3"])
@@ -235,12 +267,13 @@ def test_the_memory_of_a_step_grows_with_what_it_is_made_of(monkeypatch):
 @pytest.mark.parametrize(
     ("train", "tokens", "there", "wanted"),
     [
-        (TrainConfig(minutes=30), 0, True, True),
-        (TrainConfig(minutes=30), 0, False, False),  # no C++ compiler
+        (TrainConfig(minutes=30), 1e9, True, True),
+        (TrainConfig(minutes=30), 1e9, False, False),  # no C++ compiler
+        (TrainConfig(minutes=30), 1e5, True, False),  # its text is read long before
         (TrainConfig(minutes=1), 1e12, True, False),
         (TrainConfig(steps=10), 1e3, True, False),
         (TrainConfig(steps=10), 1e9, True, True),
-        (TrainConfig(minutes=30, compile="no"), 0, True, False),
+        (TrainConfig(minutes=30, compile="no"), 1e9, True, False),
         (TrainConfig(steps=1, compile="yes"), 1, False, True),
     ],
 )

@@ -95,6 +95,7 @@ def test_what_contradicts_the_model_is_refused_by_name(root, tmp_path, first, ca
     flags = ["pretrain", "--shards", str(root / "shards"), "--init_from", str(first), "--quiet"]
     for flag, value, named in (
         ("--model.depth", "2", "--model.depth 2: the model"),
+        ("--model.depth", "4", "--model.depth 4: the model"),  # the default, but asked for
         ("--model.architecture", "gpt2", "--model.architecture gpt2: the model"),
         ("--model.context_length", "64", "--model.context_length 64: the model"),
     ):

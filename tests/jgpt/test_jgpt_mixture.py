@@ -155,19 +155,6 @@ def test_a_batch_follows_from_seed_and_position_alone(sets, weights):
     assert not torch.equal(mixed(sets, *weights, seed=6).batch(0, 400)[0], whole)
 
 
-@pytest.mark.parametrize("weights", [(), (0.7, 0.2, 0.1)])
-@pytest.mark.parametrize("ranks", [1, 2, 3, 4, 6, 12])
-def test_ranks_together_read_what_one_rank_reads(sets, weights, ranks):
-    batch = 12
-    alone = mixed(sets, *weights)
-    each = [mixed(sets, *weights) for _ in range(ranks)]
-    for step in range(20):
-        parts = [
-            samples.batch(step * batch + rank * batch // ranks, batch // ranks)[0] for rank, samples in enumerate(each)
-        ]
-        assert torch.equal(torch.cat(parts), alone.batch(step * batch, batch)[0])
-
-
 def test_shards_shorter_than_a_context_are_named(sets, tmp_path, new_shards):
     short = ShardSet(new_shards(tmp_path / "短", [[20, 21]]))
     with pytest.raises(InputError, match="短: the training split has 4 tokens, fewer than one context of 8"):

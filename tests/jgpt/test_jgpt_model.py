@@ -183,19 +183,11 @@ def test_an_untrained_gpt2_is_near_that(tied):
     assert loss.item() == pytest.approx(math.log(400), rel=0.02)
 
 
-@pytest.mark.parametrize(("architecture", "bias"), [("default", False), ("gpt2", False), ("gpt2", True)])
-@pytest.mark.parametrize("tied", [True, False])
-def test_parameters_are_counted_right(architecture, tied, bias):
-    config = ModelConfig(architecture, 3, 32, 2, context_length=16, vocab_size=400, tie_embeddings=tied, bias=bias)
-    config = config.derived(400)
-    assert config.parameters == sum(parameter.numel() for parameter in GPT(config).parameters())
-
-
 def test_weights_follow_from_the_seed():
     config = ModelConfig("gpt2", 1, 32, 2, context_length=16, vocab_size=400)
-    first, torch_state = GPT(config, seed=3).state_dict(), torch.manual_seed(99)
+    first = GPT(config, seed=3).state_dict()
+    torch.manual_seed(99)
     second, other = GPT(config, seed=3).state_dict(), GPT(config, seed=4).state_dict()
-    assert torch_state is not None
     assert all(torch.equal(first[name], second[name]) for name in first)
     assert not torch.equal(first["embedding.weight"], other["embedding.weight"])
 

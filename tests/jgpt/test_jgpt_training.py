@@ -137,6 +137,26 @@ def test_a_second_ctrl_c_stops_at_once(root, tmp_path, new_config, stop_after):
     assert signal.getsignal(signal.SIGINT) is before
 
 
+def test_a_second_sigterm_does_not_keep_the_checkpoint_from_being_written(root, tmp_path, new_config, stop_after):
+    stop_after(5, times=2, what=signal.SIGTERM)
+    with pytest.raises(Interrupted, match="stopped at step 5"):
+        train(root, tmp_path / "model", new_config())
+    assert (tmp_path / "model" / "checkpoints" / "step-00000005").is_dir()
+
+
+def test_too_little_memory_is_one_line_with_a_mend(root, tmp_path, new_config, after_step, capsys):
+    after_step(2, lambda _: torch.empty(1 << 60))
+    assert run(["pretrain", "--shards", str(root / "shards"), "--out", str(tmp_path / "model"), "--quiet", *FLAGS]) == 1
+    message = capsys.readouterr().err
+    assert "not enough memory: ask for a smaller --train.micro_batch" in message and "Traceback" not in message
+
+
+def test_products_are_as_exact_after_training_as_before(root, tmp_path, new_config):
+    torch.set_float32_matmul_precision("highest")
+    train(root, tmp_path / "model", new_config(steps=1))
+    assert torch.get_float32_matmul_precision() == "highest"
+
+
 def test_ctrl_c_in_the_last_step_finishes(root, tmp_path, new_config, stop_after, undisturbed):
     stop_after(12)
     train(root, tmp_path / "model", new_config())

@@ -162,6 +162,11 @@ class ModelConfig:
         return cls(**record)
 
 
+_MOST = dict.fromkeys(("learning_rate", "embedding_rate", "head_rate", "vector_rate", "weight_decay"), 1e36)
+_MOST |= {"minutes": 1e6, "epochs": 1e6, "keep_checkpoints": 1e6, "batch_tokens": 1e9, "micro_batch": 1e9}
+"""The largest values of training settings: what a float32 holds, and what can be meant."""
+
+
 @dataclass
 class TrainConfig:
     """How a model is trained. Fields left at 0 are derived from the model, the data and the time there is."""
@@ -249,13 +254,13 @@ class TrainConfig:
 
     def __post_init__(self) -> None:
         for entry in fields(self):
-            value = getattr(self, entry.name)
+            value, most = getattr(self, entry.name), _MOST.get(entry.name, 1e12)
             if isinstance(value, str):
                 if value not in get_args(entry.type):
                     known = ", ".join(get_args(entry.type))
                     raise UsageError(f"--train.{entry.name} {value}: known are {known}")
-            elif not 0 <= value < float("inf"):
-                raise UsageError(f"--train.{entry.name} {value} must be a number of at least 0")
+            elif not 0 <= value <= most:
+                raise UsageError(f"--train.{entry.name} {value} must be a number from 0 to {most:g}")
         for name in ("warmup_share", "decay_share", "final_rate_share"):
             if getattr(self, name) > 1:
                 raise UsageError(f"--train.{name} {getattr(self, name)} must be at most 1")

@@ -151,7 +151,8 @@ def read_run(folder: Path | str, stage: str) -> dict[str, Any]:
     """The ``run.json`` of a run folder, finished or not; raises ArtifactError when there is none of that stage."""
     record = _run_record(Path(folder))
     if record is None:
-        raise ArtifactError(f"{folder}: holds no {stage} run to go on with")
+        broken = f": its {RUN} is broken, begin anew with --overwrite" if (Path(folder) / RUN).exists() else ""
+        raise ArtifactError(f"{folder}: holds no {stage} run to go on with{broken}")
     if record["stage"] != stage:
         raise ArtifactError(f"{folder}: holds a run of the stage {record['stage']}, not {stage}")
     return record

@@ -149,7 +149,7 @@ def read_state(folder: Path) -> TrainingState:
     try:
         return TrainingState(**json.loads(file.read_text("utf-8")))
     except (OSError, ValueError, TypeError):
-        raise ArtifactError(f"{file}: is broken or cut short") from None
+        raise ArtifactError(f"{file}: is broken or cut short; delete that checkpoint to go on from another") from None
 
 
 def load_checkpoint(folder: Path, model: GPT, optimizers: list[torch.optim.Optimizer]) -> TrainingState:
@@ -175,7 +175,7 @@ def load_checkpoint(folder: Path, model: GPT, optimizers: list[torch.optim.Optim
         before = [entry for entry in step_checkpoints(folder.parent) if entry.name < folder.name]
         mend = f"go on from the one before, {before[-1].name}" if before else "begin anew, as there is none before"
         where = f"{OPTIMIZER}: " if isinstance(error, SafetensorError) else ""
-        reason = where + str(error).splitlines()[0].removeprefix(f"{folder}/")
+        reason = where + str(error).splitlines()[0].removeprefix(f"{folder}/").partition(";")[0]
         raise ArtifactError(f"{folder}: is not a whole checkpoint ({reason}); delete it to {mend}") from None
     if differing:
         raise ArtifactError(f"{folder}: is of another model ({'; '.join(differing)})")

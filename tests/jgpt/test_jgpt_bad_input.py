@@ -135,3 +135,31 @@ def test_a_run_that_ends_above_its_best_says_where_that_is(
     if told:
         assert "lowest after step 6 (4.000) and has risen to 4.050" in lines[0] and "--model.dropout" in lines[0]
         assert str(tmp_path / "model" / "checkpoints" / "best") in lines[0]
+
+
+def test_settings_that_nobody_can_mean_are_refused_by_name(root, tmp_path, capsys):
+    shards = ["pretrain", "--shards", str(root / "shards"), "--out", str(tmp_path / "model"), "--quiet"]
+    for flag, value, most in (
+        ("--train.learning_rate", "1e39", "1e+36"),
+        ("--train.weight_decay", "1e300", "1e+36"),
+        ("--train.steps", "99999999999999999999", "1e+12"),
+        ("--train.epochs", "1e300", "1e+06"),
+    ):
+        assert run([*shards, flag, value]) == 2
+        message = capsys.readouterr().err
+        assert f"{flag} " in message and f"from 0 to {most}" in message and message.count("\n") == 1
+
+
+def test_a_broken_record_of_a_run_or_checkpoint_is_named_with_a_mend(root, tmp_path, new_config, capsys):
+    out = tmp_path / "model"
+    pretrain(root / "shards", out, new_config(steps=2, checkpoint_every=1), threads=1, quiet=True)
+    (out / "manifest.json").unlink()
+    state = out / "checkpoints" / "step-00000002" / "state.json"
+    state.write_text(state.read_text("utf-8")[:20])
+    assert run(["pretrain", "--out", str(out), "--resume", "--quiet", "--train.steps", "4"]) == 1
+    message = capsys.readouterr().err
+    assert "state.json: is broken or cut short" in message and "delete" in message and message.count("\n") == 1
+    (out / "run.json").write_text("[")
+    assert run(["pretrain", "--out", str(out), "--resume", "--quiet"]) == 1
+    message = capsys.readouterr().err
+    assert "its run.json is broken, begin anew with --overwrite" in message and message.count("\n") == 1

@@ -163,7 +163,7 @@ class ModelConfig:
 
 
 _MOST = dict.fromkeys(("learning_rate", "embedding_rate", "head_rate", "vector_rate", "weight_decay"), 1e36)
-_MOST |= {"minutes": 1e6, "epochs": 1e6, "keep_checkpoints": 1e6, "batch_tokens": 1e9, "micro_batch": 1e9}
+_MOST |= {"minutes": 1e6, "epochs": 1e6, "keep_checkpoints": 1e6}
 """The largest values of training settings: what a float32 holds, and what can be meant."""
 
 

@@ -1,20 +1,37 @@
 """What determines a tokenizer."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field, fields
+from typing import Literal, get_args
 
 from stage.errors import UsageError
-from tokenizer.pieces import FIXED
+from tokenizer.pieces import FIXED, FIXED_PIECES
 
 
 @dataclass
 class TokenizerConfig:
-    """How a tokenizer is trained: SentencePiece BPE with the identity rule, byte fallback and no dummy prefix."""
+    """How a tokenizer is trained: by SentencePiece, without normalisation, with byte fallback and without an added space."""
 
     vocab_size: int = 8000
-    """Number of pieces in all: 277 fixed ones (special, reserved, newline, bytes), characters, and merges of these."""
+    """Number of pieces in all: 277 fixed ones (special, reserved, newline, bytes), characters, and longer ones."""
+
+    model: Literal["bpe", "unigram", "char"] = "bpe"
+    """bpe: pieces by merging the most frequent pair (Sennrich et al. 2016). unigram: pieces by likelihood (Kudo 2018), ten times
+    slower to train. char: a character a token, at most --vocab_size of them."""
+
+    boundaries: Literal["none", "mecab"] = "none"
+    """mecab: no piece crosses a boundary between words of UniDic-lite in the training text; using it needs no dictionary."""
 
     max_character_share: float = 0.5
     """Share of the vocabulary that single characters may fill, the most frequent first; the others go to byte fallback."""
+
+    min_character_count: int = 1
+    """Characters that the training text holds less often go to byte fallback."""
+
+    common_kanji: bool = False
+    """Whether 常用漢字 and 人名用漢字 that the text lacks become pieces as well, as far as there is room for them."""
+
+    user_symbols: list[str] = field(default_factory=list)
+    """Strings that are one piece wherever they occur, and that no other piece touches."""
 
     max_piece_length: int = 16
     """Longest piece in characters."""
@@ -29,15 +46,32 @@ class TokenizerConfig:
     """Read at most so many documents or files; 0 reads all."""
 
     def __post_init__(self) -> None:
-        if self.vocab_size < FIXED + 2:
+        for entry in fields(self):
+            if entry.name in ("model", "boundaries") and getattr(self, entry.name) not in get_args(entry.type):
+                known = ", ".join(get_args(entry.type))
+                raise UsageError(f"--{entry.name} {getattr(self, entry.name)}: known are {known}")
+        if self.boundaries != "none" and self.model == "char":
+            raise UsageError(f"--boundaries {self.boundaries} has no effect with --model char: leave it out")
+        for symbol in self.user_symbols:
+            if not symbol or any(character.isspace() or character in "\u2581\0" for character in symbol):
+                raise UsageError(
+                    f"--user_symbols {symbol!r}: a symbol holds no spaces, no ▁ and at least one character"
+                )
+            if symbol in FIXED_PIECES:
+                raise UsageError(f"--user_symbols {symbol!r}: is a fixed piece already")
+        if len(set(self.user_symbols)) < len(self.user_symbols):
+            raise UsageError("--user_symbols: one of them is named twice")
+        if self.vocab_size < FIXED + 2 + len(self.user_symbols):
             raise UsageError(
                 f"--vocab_size {self.vocab_size} cannot hold the {FIXED} fixed pieces (special, reserved, newline, bytes), "
-                f"the space and a character: {FIXED + 2} is the least, some thousands are usual"
+                f"the space, a character and the user symbols: {FIXED + 2 + len(self.user_symbols)} is the least, some thousands are usual"
             )
         if self.vocab_size > 1_000_000:
             raise UsageError(f"--vocab_size {self.vocab_size} is more than 1000000, the most that is supported")
         if not 0 < self.max_character_share <= 1:
             raise UsageError(f"--max_character_share {self.max_character_share} lies outside 0 to 1")
+        if self.min_character_count < 1:
+            raise UsageError(f"--min_character_count {self.min_character_count} must be at least 1")
         if not 1 <= self.max_piece_length <= 512:
             raise UsageError(f"--max_piece_length {self.max_piece_length} lies outside 1 to 512")
         if self.sample_megabytes <= 0:

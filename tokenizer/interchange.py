@@ -2,8 +2,8 @@
 
 A SentencePiece BPE model picks, among all neighbouring pieces, the pair whose union has the best score. Hugging Face's
 BPE picks the pair with the best rank in a list of merges. Both agree when that list holds, for each piece, each way to
-part it into two pieces of the vocabulary, in the order of the scores. Two texts are encoded otherwise there: the literal
-▁ (a space to them) and a text that spells out a special piece.
+part it into two pieces of the vocabulary, in the order of the scores. Pieces spell a space as a space there, so that a literal
+▁ is not taken for one. A text that spells out a special piece is encoded otherwise: there it becomes that piece.
 """
 
 import json
@@ -11,7 +11,18 @@ from pathlib import Path
 from typing import Any
 
 from tokenizer.japanese import JapaneseTokenizer
-from tokenizer.pieces import BEGIN, END, NEWLINE, PADDING, SPACE, UNKNOWN
+from tokenizer.pieces import BEGIN, END, PADDING, SPACE, UNKNOWN, UNKNOWN_ID
+
+CHAT_TEMPLATE = (
+    "{{ bos_token }}{% for message in messages %}"
+    "{% if message['role'] == 'system' %}<|system|>{{ message['content'] }}"
+    "{% elif message['role'] == 'user' %}<|user|>{{ message['content'] }}"
+    "{% elif message['role'] == 'assistant' %}<|assistant|>"
+    "{% generation %}{{ message['content'] }}{{ eos_token }}{% endgeneration %}"
+    "{% else %}{{ raise_exception('known roles are system, user and assistant') }}{% endif %}"
+    "{% endfor %}{% if add_generation_prompt %}<|assistant|>{% endif %}"
+)
+"""How a conversation is written, in Jinja: each turn after the reserved piece of who speaks, ``</s>`` after an answer."""
 
 
 def write_hugging_face(folder: Path) -> None:
@@ -22,7 +33,7 @@ def write_hugging_face(folder: Path) -> None:
 
 
 def _tokenizer_json(tokenizer: JapaneseTokenizer) -> dict[str, Any]:
-    pieces = [tokenizer.piece(index) for index in range(tokenizer.vocab_size)]
+    pieces = [tokenizer.piece(index).replace(SPACE, " ") for index in range(tokenizer.vocab_size)]
     added = [
         {
             "id": index,
@@ -31,39 +42,44 @@ def _tokenizer_json(tokenizer: JapaneseTokenizer) -> dict[str, Any]:
             "lstrip": False,
             "rstrip": False,
             "normalized": False,
-            "special": piece != NEWLINE,
+            "special": tokenizer.is_control(index),
         }
         for index, piece in enumerate(pieces)
-        if tokenizer.is_control(index) or piece == NEWLINE
+        if tokenizer.is_control(index) or tokenizer.is_symbol(index)
     ]
     return {
         "version": "1.0",
         "truncation": None,
         "padding": None,
         "added_tokens": added,
-        "normalizer": {"type": "Replace", "pattern": {"String": " "}, "content": SPACE},
+        "normalizer": None,
         "pre_tokenizer": None,
         "post_processor": None,
         "decoder": {
             "type": "Sequence",
-            "decoders": [
-                {"type": "Replace", "pattern": {"String": SPACE}, "content": " "},
-                {"type": "ByteFallback"},
-                {"type": "Fuse"},
-            ],
+            "decoders": [{"type": "ByteFallback"}, {"type": "Fuse"}],
         },
-        "model": {
-            "type": "BPE",
-            "dropout": None,
-            "unk_token": UNKNOWN,
-            "continuing_subword_prefix": None,
-            "end_of_word_suffix": None,
-            "fuse_unk": True,
-            "byte_fallback": True,
-            "ignore_merges": False,
-            "vocab": {piece: index for index, piece in enumerate(pieces)},
-            "merges": _merges(tokenizer, pieces),
-        },
+        "model": _model(tokenizer, pieces),
+    }
+
+
+def _model(tokenizer: JapaneseTokenizer, pieces: list[str]) -> dict[str, Any]:
+    """The part that holds the pieces; a vocabulary of characters is a BPE without merges."""
+    if tokenizer.model == "unigram":
+        scores = [tokenizer.score(index) for index in range(tokenizer.vocab_size)]
+        vocab = [[piece, score] for piece, score in zip(pieces, scores, strict=True)]
+        return {"type": "Unigram", "unk_id": UNKNOWN_ID, "vocab": vocab, "byte_fallback": True}
+    return {
+        "type": "BPE",
+        "dropout": None,
+        "unk_token": UNKNOWN,
+        "continuing_subword_prefix": None,
+        "end_of_word_suffix": None,
+        "fuse_unk": True,
+        "byte_fallback": True,
+        "ignore_merges": False,
+        "vocab": {piece: index for index, piece in enumerate(pieces)},
+        "merges": _merges(tokenizer, pieces) if tokenizer.model == "bpe" else [],
     }
 
 
@@ -72,7 +88,7 @@ def _merges(tokenizer: JapaneseTokenizer, pieces: list[str]) -> list[list[str]]:
     mergeable = {
         piece: index
         for index, piece in enumerate(pieces)
-        if not (tokenizer.is_control(index) or tokenizer.is_byte(index) or piece == NEWLINE)
+        if not (tokenizer.is_control(index) or tokenizer.is_byte(index) or tokenizer.is_symbol(index))
     }
     splits = [
         (-tokenizer.score(index), -cut, cut - len(piece), [piece[:cut], piece[cut:]])
@@ -94,6 +110,7 @@ def _tokenizer_config() -> dict[str, Any]:
         "clean_up_tokenization_spaces": False,
         "add_bos_token": False,
         "add_eos_token": False,
+        "chat_template": CHAT_TEMPLATE,
     }
 
 

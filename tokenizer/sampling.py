@@ -9,9 +9,12 @@ from tokenizer.pieces import SPACE
 
 MAX_LINE_BYTES = 4096
 
-# Where a line is cut for the trainer: at line ends, at NUL and at the two marks that SentencePiece uses itself, ▁ for a
-# space and ▅ (U+2585), with which it drops the whole line.
-_CUTS = re.compile(f"[\n\r\x00{SPACE}\u2585]")
+BOUNDARY = "\u2063"
+"""Stands between words for the trainer; an invisible separator, which texts hardly hold."""
+
+# Where a line is cut for the trainer: at line ends, at NUL and at the marks that have a meaning there, ▁ for a space, the one
+# above, and ▅ (U+2585), with which SentencePiece drops the whole line.
+_CUTS = re.compile(f"[\n\r\x00{SPACE}\u2585{BOUNDARY}]")
 _SENTENCE = re.compile(r"[^。！？!?]*[。！？!?]+[」』）]*|[^。！？!?]+")
 
 

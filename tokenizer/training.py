@@ -1,4 +1,4 @@
-"""Train a SentencePiece BPE tokenizer on a documents folder or straight on text files."""
+"""Train a SentencePiece tokenizer on a documents folder, on text files, or on strings from Python."""
 
 import io
 import logging
@@ -6,29 +6,30 @@ import os
 import re
 import tempfile
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, replace
-from itertools import islice
+from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
 import sentencepiece
 
-from corpora.documents import iterate_texts
 from stage.errors import InputError, JgptError, UsageError
-from stage.files import list_files, reading, sha256_file
 from stage.folder import Made, write_folder
-from stage.manifest import Input, Manifest, artifact_input, read_manifest
+from stage.manifest import Input, Manifest
 from stage.progress import progress
+from tokenizer.characters import Characters, choose_characters
 from tokenizer.config import TokenizerConfig
 from tokenizer.interchange import write_hugging_face
 from tokenizer.japanese import MODEL_NAME, JapaneseTokenizer
+from tokenizer.model_file import Kind, append_pieces, rounded_scores
 from tokenizer.pieces import BEGIN, END, FIXED, NEWLINE, PADDING, RESERVED, SPACE, UNKNOWN
-from tokenizer.sampling import LineSample, sample_lines
+from tokenizer.sampling import BOUNDARY, LineSample, sample_lines
+from tokenizer.text import find_text
+from tokenizer.words import Words
 
 log = logging.getLogger(__name__)
-_BLOCK = 1 << 20
 
 
 def train_tokenizer(
@@ -37,41 +38,42 @@ def train_tokenizer(
     *,
     corpus: Path | str | None = None,
     text: Sequence[str] = (),
+    texts: Iterable[str] | None = None,
     overwrite: bool = False,
     quiet: bool = False,
 ) -> Manifest:
-    """Train a tokenizer on the train split of a documents folder (``corpus``) or on text files (``text``, UTF-8).
+    """Train a tokenizer on the train split of a documents folder (``corpus``), on text files (``text``, UTF-8), or on ``texts``.
 
     The folder gets ``tokenizer.model`` (SentencePiece), ``tokenizer.json`` with the same ids for Hugging Face
-    tokenizers, and ``tokenizer_config.json``.
+    tokenizers, and ``tokenizer_config.json``. ``texts``, which may be of any number, are read once and sampled.
 
     Raises UsageError for a vocabulary that the text cannot fill, naming the largest that works; InputError for text that
     is empty, missing or not UTF-8; ArtifactError for a folder that is not a corpus.
     """
-    if (corpus is None) == (not text):
-        raise UsageError("give either a documents folder (--corpus DIR) or text files (--text FILES)")
-    if corpus is not None:
-        inputs = [artifact_input("corpus", corpus, "corpus")]
-        licenses = read_manifest(corpus, "corpus").licenses
+    most = int(config.sample_megabytes * 1e6)
+    if texts is None:
+        found = find_text(corpus, text, "train", config.limit)
+        name, read, inputs, licenses = found.name, found.read, found.inputs, found.licenses
     else:
-        files = [file for path in text for file in list_files(path, (".txt", ".text", ""))][: config.limit or None]
-        inputs = [Input("text", file, sha256_file(file)) for file in files]
-        licenses = [{"source": file, "license": "unknown"} for file in files]
-
-    def texts() -> Iterator[str]:
-        if corpus is not None:
-            return islice(iterate_texts(corpus, "train"), config.limit or None)
-        return (part for file in files for part in read_text(file))
+        # an iterable may be read once, and what it held is known only then
+        sample_of_texts = sample_lines(texts, most, config.seed)
+        digest = sha256("\n".join(sample_of_texts.lines).encode("utf-8", "replace")).hexdigest()
+        name, inputs, licenses = "texts", [Input("texts", "", digest)], [{"source": "texts", "license": "unknown"}]
 
     def make(folder: Path) -> Made:
-        bar = progress(texts(), description="tokenizer: reading", unit="documents", quiet=quiet)
-        sample = sample_lines(bar, int(config.sample_megabytes * 1e6), config.seed)
+        sample = (
+            sample_of_texts
+            if texts is not None
+            else sample_lines(
+                progress(read(), description="tokenizer: reading", unit="documents", quiet=quiet), most, config.seed
+            )
+        )
         if not any(map(str.strip, sample.lines)):
-            raise InputError(f"{corpus or text[0]}: holds no text to train a tokenizer on")
+            raise InputError(f"{name}: holds no text to train a tokenizer on")
         trained = train_pieces(sample, config)
         (folder / MODEL_NAME).write_bytes(trained.model)
         write_hugging_face(folder)
-        counts = trained.counts | measure(JapaneseTokenizer(folder), sample.lines[:: max(1, len(sample.lines) // 2000)])
+        counts = trained.counts | summary(JapaneseTokenizer(folder), sample.lines[:: max(1, len(sample.lines) // 2000)])
         return Made(counts, licenses)
 
     return write_folder(
@@ -95,49 +97,86 @@ class TrainedPieces:
 
 def train_pieces(sample: LineSample, config: TokenizerConfig) -> TrainedPieces:
     """Learn the pieces from sampled lines; every line is used, else JgptError. UsageError: see ``train_tokenizer``."""
-    trained = _train(sample, config)
+    trained = train_at_most(sample, config)
     reached = trained.counts["vocab_size"]
-    if reached == config.vocab_size:
+    if reached == config.vocab_size or config.model == "char":
         return trained
     # a smaller vocabulary has room for fewer characters and may not be filled either: go down until it is
     largest = reached
-    while (reached := _train(sample, replace(config, vocab_size=largest)).counts["vocab_size"]) < largest:
+    while (reached := train_at_most(sample, replace(config, vocab_size=largest)).counts["vocab_size"]) < largest:
         largest = reached
     raise UsageError(
         f"--vocab_size {config.vocab_size} is more than this text can fill: the largest that works is {largest}"
     )
 
 
-def _train(sample: LineSample, config: TokenizerConfig) -> TrainedPieces:
+def train_at_most(sample: LineSample, config: TokenizerConfig) -> TrainedPieces:
     """A model of at most the size asked for."""
-    characters = Counter[str]()
-    for start in range(0, len(sample.lines), 10_000):
-        characters.update("".join(sample.lines[start : start + 10_000]))
-    most = max(min(int(config.vocab_size * config.max_character_share), config.vocab_size - FIXED), 2)
-    # the space first, which is a piece in any case, then by frequency, then by code point: same text, same pieces
-    ranked = sorted(characters.items(), key=lambda entry: (entry[0] != " ", -entry[1], entry[0]))
-    kept = ranked[: most if " " in characters else most - 1]
-    dropped = [ord(character) for character, _ in ranked[len(kept) :]]
-    lines = sample.lines
-    if dropped:
-        # the trainer must not merge across a character that is no piece: cut there
-        cut = dict.fromkeys(dropped, "\n")
-        lines = [part for line in lines for part in line.translate(cut).split("\n") if part]
-    covered = sum(count for _, count in kept) / characters.total()
+    lines = _without_symbols(sample.lines, config.user_symbols)
+    counts = Counter[str]()
+    for start in range(0, len(lines), 10_000):
+        counts.update("".join(lines[start : start + 10_000]))
+    chosen = choose_characters(counts, config)
     log.info(
         "tokenizer: %d of %d distinct characters become pieces and cover %.3f %% of the text",
-        len(kept),
-        len(ranked),
-        100 * covered,
+        len(chosen.kept),
+        chosen.distinct,
+        100 * chosen.covered,
     )
+    if chosen.dropped:
+        # the trainer must not merge across a character that is no piece: cut there
+        cut = dict.fromkeys(map(ord, chosen.dropped), "\n")
+        lines = [part for line in lines for part in line.translate(cut).split("\n") if part]
+    if config.boundaries == "mecab":
+        words = Words()
+        lines = [words.parted(line, BOUNDARY) for line in lines]
+    model = _sentencepiece(lines, config, chosen)
+    if config.model == "unigram":
+        model = rounded_scores(model)
+    model = append_pieces(model, [(symbol, Kind.USER_DEFINED, 0.0) for symbol in config.user_symbols])
+    processor = sentencepiece.SentencePieceProcessor(model_proto=model)
+    size = processor.vocab_size()
+    single = sum(1 for index in range(FIXED, size) if len(processor.id_to_piece(index)) == 1)
+    return TrainedPieces(
+        model,
+        {
+            "vocab_size": size,
+            "fixed_pieces": FIXED,
+            "character_pieces": single,
+            "merged_pieces": size - FIXED - single - len(config.user_symbols),
+            "distinct_characters": chosen.distinct,
+            "character_coverage": round(chosen.covered, 6),
+            "training_lines": len(sample.lines),
+            "training_bytes": sample.bytes,
+            "seen_lines": sample.seen_lines,
+            "seen_bytes": sample.seen_bytes,
+            "long_lines_cut": sample.long_lines,
+            "lines_skipped": 0,
+        },
+    )
+
+
+def _without_symbols(lines: list[str], symbols: Sequence[str]) -> list[str]:
+    """The lines cut at user symbols, which no other piece touches."""
+    if not symbols:
+        return lines
+    pattern = re.compile("|".join(map(re.escape, sorted(symbols, key=len, reverse=True))))
+    return [part for line in lines for part in pattern.split(line) if part]
+
+
+def _sentencepiece(lines: list[str], config: TokenizerConfig, chosen: Characters) -> bytes:
+    """A serialised model of SentencePiece's trainer; raises JgptError where it fails or skips a line."""
     written = io.BytesIO()
+    size = config.vocab_size - len(config.user_symbols)
+    if config.model == "char":
+        size = min(size, FIXED + len(chosen.kept) + (" " not in chosen.kept))
     with _captured_log() as captured:
         try:
             sentencepiece.SentencePieceTrainer.train(
                 sentence_iterator=iter(lines),
                 model_writer=written,
-                model_type="bpe",
-                vocab_size=config.vocab_size,
+                model_type=config.model,
+                vocab_size=size,
                 hard_vocab_limit=False,
                 normalization_rule_name="identity",
                 add_dummy_prefix=False,
@@ -146,9 +185,11 @@ def _train(sample: LineSample, config: TokenizerConfig) -> TrainedPieces:
                 split_digits=True,
                 byte_fallback=True,
                 character_coverage=1.0,
-                required_chars=SPACE,
+                # none that the text holds: the trainer would then forget the others
+                required_chars="".join(chosen.absent).replace(" ", SPACE),
                 max_sentencepiece_length=config.max_piece_length,
                 max_sentence_length=1 << 20,
+                pretokenization_delimiter=BOUNDARY if config.boundaries == "mecab" else "",
                 unk_piece=UNKNOWN,
                 bos_piece=BEGIN,
                 eos_piece=END,
@@ -164,28 +205,10 @@ def _train(sample: LineSample, config: TokenizerConfig) -> TrainedPieces:
         except (RuntimeError, OSError) as error:
             raise JgptError(f"SentencePiece could not train on this text: {str(error).splitlines()[0]}") from None
     _check_nothing_skipped(captured[0], len(lines))
-    processor = sentencepiece.SentencePieceProcessor(model_proto=written.getvalue())
-    single = sum(1 for index in range(FIXED, processor.vocab_size()) if len(processor.id_to_piece(index)) == 1)
-    return TrainedPieces(
-        written.getvalue(),
-        {
-            "vocab_size": processor.vocab_size(),
-            "fixed_pieces": FIXED,
-            "character_pieces": single,
-            "merged_pieces": processor.vocab_size() - FIXED - single,
-            "distinct_characters": len(ranked),
-            "character_coverage": round(covered, 6),
-            "training_lines": len(sample.lines),
-            "training_bytes": sample.bytes,
-            "seen_lines": sample.seen_lines,
-            "seen_bytes": sample.seen_bytes,
-            "long_lines_cut": sample.long_lines,
-            "lines_skipped": 0,
-        },
-    )
+    return written.getvalue()
 
 
-def measure(tokenizer: JapaneseTokenizer, lines: Sequence[str]) -> dict[str, Any]:
+def summary(tokenizer: JapaneseTokenizer, lines: Sequence[str]) -> dict[str, Any]:
     """Characters and bytes per token, the share of byte-fallback tokens, and whether every line round-trips exactly."""
     encoded = tokenizer.encode_batch(lines)
     tokens = sum(len(ids) for ids in encoded)
@@ -198,38 +221,6 @@ def measure(tokenizer: JapaneseTokenizer, lines: Sequence[str]) -> dict[str, Any
         "byte_fallback_share": round(byte_tokens / max(tokens, 1), 6),
         "round_trip_exact": round(exact / max(len(lines), 1), 6),
     }
-
-
-def read_text(path: str) -> Iterator[str]:
-    """The text of a UTF-8 file (compressed or not) in parts that end at line ends; raises InputError at a wrong byte."""
-    offset = 0
-    rest = b""
-    with reading(path) as stream:
-        while block := stream.read(_BLOCK):
-            block = rest + block
-            cut = block.rfind(b"\n") + 1
-            if not cut and len(block) < _BLOCK:
-                rest = block
-                continue
-            if not cut:
-                # no line end yet: cut where one of the last characters begins, as the very last may be incomplete
-                last = range(max(len(block) - 4, 0), max(len(block) - 8, 0), -1)
-                cut = next((place for place in last if block[place] & 0xC0 != 0x80), len(block))
-            yield _decoded(block[:cut], path, offset)
-            offset += cut
-            rest = block[cut:]
-    if rest:
-        yield _decoded(rest, path, offset)
-
-
-def _decoded(block: bytes, path: str, offset: int) -> str:
-    try:
-        text = block.decode("utf-8")
-        return text.removeprefix("\ufeff") if offset == 0 else text
-    except UnicodeDecodeError as error:
-        raise InputError(
-            f"{path}: byte {offset + error.start} is not UTF-8; `jgpt corpus build` reads Shift_JIS too: train on its folder"
-        ) from None
 
 
 def _check_nothing_skipped(trainer_log: str, lines: int) -> None:

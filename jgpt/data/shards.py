@@ -208,7 +208,7 @@ def _encode_file(task: _Task) -> tuple[dict[str, int], dict[str, list[SourceRun]
 
     def encode() -> None:
         for split, batch in texts.items():
-            for ids in tokenizer.encode_batch(batch):
+            for ids in tokenizer.encode_arrays(batch):
                 writers[split].add(ids)
             batch.clear()
 
@@ -252,7 +252,7 @@ class _ShardWriter:
         self.characters = 0
         self._stream: BinaryIO | None = None
 
-    def add(self, ids: list[int]) -> None:
+    def add(self, ids: npt.NDArray[np.int32]) -> None:
         if self._stream is None:
             self._stream = self.file.open("wb")
             self._header()

@@ -3,8 +3,9 @@
 They differ from the files of a tokenizer folder in that
 
 - ``tok(text)`` begins with ``<s>``, as training and generation do; ``add_special_tokens=False`` leaves it out;
-- pieces spell a space as a space, so that a literal ▁ is not taken for one but falls back to its bytes;
-- a text that spells out a special piece is cut like any other text; special pieces are put in as ids.
+- a text that spells out a special piece is cut like any other text; special pieces are put in as ids. For a conversation
+  ``tok.split_special_tokens = False`` and ``tok.apply_chat_template(messages, sanitize_control_tokens=True)``: the template's own special
+  pieces are then such, and those that the messages spell out are not.
 """
 
 import json
@@ -15,7 +16,7 @@ from typing import Any
 from stage.errors import ArtifactError
 from stage.manifest import write_json
 from tokenizer.japanese import FILES, MODEL_NAME
-from tokenizer.pieces import BEGIN, BEGIN_ID, SPACE
+from tokenizer.pieces import BEGIN, BEGIN_ID
 
 
 def write_tokenizer(source: Path, out: Path, context_length: int) -> None:
@@ -41,26 +42,14 @@ def write_tokenizer(source: Path, out: Path, context_length: int) -> None:
 
 
 def exported(record: dict[str, Any]) -> dict[str, Any]:
-    """The content of a ``tokenizer.json`` with these changes."""
-
-    def spelled(piece: str) -> str:
-        return piece.replace(SPACE, " ")
-
+    """The content of a ``tokenizer.json`` with ``<s>`` before a text."""
     begin, text = ({"SpecialToken": {"id": BEGIN, "type_id": 0}}, {"Sequence": {"id": "A", "type_id": 0}})
-    model = record["model"]
     return record | {
-        "normalizer": None,
-        "decoder": {"type": "Sequence", "decoders": [{"type": "ByteFallback"}, {"type": "Fuse"}]},
         # transformers 5 would make this of add_bos_token; other readers of the file do not
         "post_processor": {
             "type": "TemplateProcessing",
             "single": [begin, text],
             "pair": [begin, text, {"Sequence": {"id": "B", "type_id": 0}}],
             "special_tokens": {BEGIN: {"id": BEGIN, "ids": [BEGIN_ID], "tokens": [BEGIN]}},
-        },
-        "model": model
-        | {
-            "vocab": {spelled(piece): index for piece, index in model["vocab"].items()},
-            "merges": [list(map(spelled, merge)) for merge in model["merges"]],
         },
     }

@@ -1,8 +1,9 @@
-"""The parts of the pretraining benchmark, on tiny data; what it measures is not measured here."""
+"""The parts of the benchmarks of pretraining and tokenizers, on tiny data; what they measure is not measured here."""
 
 import gzip
 import json
 import shlex
+import sys
 from itertools import pairwise
 from types import SimpleNamespace
 
@@ -13,7 +14,7 @@ import jgpt
 from jgpt.data.shards import ShardSet
 from jgpt.model.folder import load_config, load_model, save_model
 from jgpt.model.gpt import GPT
-from scripts.bench import nanogpt, pretraining
+from scripts.bench import nanogpt, pretraining, tokenization, tokenizer_choice
 from scripts.bench.nanogpt import Recipe
 from scripts.bench.pretraining_results import Point, Run, read_metrics, read_runs, table
 from scripts.commands.pretrain import pretrain
@@ -217,3 +218,34 @@ def test_table_has_ratios_of_time_and_tokens_to_the_harder_seed_of_each_baseline
     assert "| jgpt, float32 | 1 |  | not reached: 5.970 |  |  |  |" in printed
     assert printed.count("\n| baseline") == 3
     assert "strong" not in printed
+
+
+def test_the_benchmark_of_tokenizers_times_every_row(shards, tmp_path, monkeypatch, capsys):
+    work = shards.parent
+    flags = ["--corpus", str(work / "corpus"), "--tokenizer", str(work / "tokenizer"), "--rounds", "1"]
+    flags += ["--vocab_size", "360", "--out", str(tmp_path / "rounds.jsonl")]
+    monkeypatch.setattr(sys, "argv", ["tokenization", *flags])
+    tokenization.main()
+    printed = capsys.readouterr().out
+    record = json.loads((tmp_path / "rounds.jsonl").read_text("utf-8"))
+    assert "| jgpt shard, two processes |" in printed and record["jgpt shard"] > 0 and "of raw encoding" in printed
+
+
+def test_the_choice_of_tokenizers_is_told_best_first():
+    runs = [
+        {
+            "variant": name,
+            "seed": seed,
+            "bits_per_character": {"value": bits + seed / 100},
+            "sources": {"青空": bits},
+            "vocab_size": 8000,
+            "characters_per_token": 1.5,
+            "parameters": 7_000_000,
+            "tokens": 4_000_000,
+        }
+        for name, bits in (("char", 4.2), ("bpe", 3.9))
+        for seed in (1, 2)
+    ]
+    lines = tokenizer_choice.table(runs).splitlines()
+    assert lines[2].startswith("| bpe | 8,000 | 1.50 | 2 | 3.915 | 3.910 to 3.920 | 青空 3.90 |")
+    assert lines[3].startswith("| char |") and len(lines) == 4

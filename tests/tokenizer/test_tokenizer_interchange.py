@@ -13,7 +13,7 @@ ODD = [
     *"𠮷𠀋😀👨‍👩‍👧が゛ﾊﾟｶﾞ０９ＡｚＺ―…‥〜～「」（）、。！？・ーゝ々〆\u3000\ufeff\u200b\ufe0f\u0301é한ñ",
     *(" ", "  ", "    ", "\n", "\n\n", "\r\n", "\t", "\x00", "\x7f", "<", ">", "|", "0x41", "123", "かか", "ああああ"),
 ]
-SPECIAL = ("<s>", "</s>", "<unk>", "<pad>", "<|", "▁")
+SPECIAL = ("<s>", "</s>", "<unk>", "<pad>", "<|")
 
 
 @pytest.fixture(scope="session")
@@ -65,7 +65,7 @@ def test_any_text_has_the_same_ids_and_text_there(
 def test_the_vocabulary_is_the_same_there(tokenizer: JapaneseTokenizer, other: tokenizers.Tokenizer) -> None:
     assert other.get_vocab_size() == tokenizer.vocab_size
     assert [other.id_to_token(index) for index in range(tokenizer.vocab_size)] == [
-        tokenizer.piece(index) for index in range(tokenizer.vocab_size)
+        tokenizer.piece(index).replace("▁", " ") for index in range(tokenizer.vocab_size)
     ]
 
 

@@ -17,7 +17,7 @@ from stage.manifest import Manifest, read_manifest
 from tokenizer import JapaneseTokenizer, train_tokenizer
 from tokenizer.config import TokenizerConfig
 from tokenizer.pieces import FIXED
-from tokenizer.training import read_text
+from tokenizer.text import read_text
 
 STORY = "国境の長いトンネルを抜けると雪国であった。夜の底が白くなった。信号所に汽車が止まった。"
 

@@ -28,11 +28,12 @@ CHAT_TEMPLATE = (
 def write_hugging_face(folder: Path) -> None:
     """Write both files beside the ``tokenizer.model`` of a folder."""
     tokenizer = JapaneseTokenizer(folder)
-    _write(folder / "tokenizer.json", _tokenizer_json(tokenizer))
-    _write(folder / "tokenizer_config.json", _tokenizer_config())
+    _write(folder / "tokenizer.json", tokenizer_json(tokenizer))
+    _write(folder / "tokenizer_config.json", tokenizer_config())
 
 
-def _tokenizer_json(tokenizer: JapaneseTokenizer) -> dict[str, Any]:
+def tokenizer_json(tokenizer: JapaneseTokenizer) -> dict[str, Any]:
+    """The content of ``tokenizer.json``."""
     pieces = [tokenizer.piece(index).replace(SPACE, " ") for index in range(tokenizer.vocab_size)]
     added = [
         {
@@ -100,7 +101,8 @@ def _merges(tokenizer: JapaneseTokenizer, pieces: list[str]) -> list[list[str]]:
     return [merge for *_, merge in splits]
 
 
-def _tokenizer_config() -> dict[str, Any]:
+def tokenizer_config() -> dict[str, Any]:
+    """The content of ``tokenizer_config.json``."""
     return {
         "tokenizer_class": "PreTrainedTokenizerFast",
         "unk_token": UNKNOWN,

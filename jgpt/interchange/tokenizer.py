@@ -8,37 +8,30 @@ They differ from the files of a tokenizer folder in that
   pieces are then such, and those that the messages spell out are not.
 """
 
-import json
 import shutil
 from pathlib import Path
 from typing import Any
 
-from stage.errors import ArtifactError
 from stage.manifest import write_json
-from tokenizer.japanese import FILES, MODEL_NAME
+from tokenizer.interchange import tokenizer_config, tokenizer_json
+from tokenizer.japanese import FILES, MODEL_NAME, JapaneseTokenizer
 from tokenizer.pieces import BEGIN, BEGIN_ID
 
 
 def write_tokenizer(source: Path, out: Path, context_length: int) -> None:
-    """Write the tokenizer of a model folder into ``out``; raises ArtifactError where its files are missing or broken."""
-    _, tokenizer_json, config_json = FILES
-    try:
-        shutil.copyfile(source / MODEL_NAME, out / MODEL_NAME)
-        record = json.loads((source / tokenizer_json).read_text("utf-8"))
-        config = json.loads((source / config_json).read_text("utf-8"))
-        write_json(out / tokenizer_json, exported(record))
-    except FileNotFoundError as error:
-        raise ArtifactError(f"{error.filename}: is missing; a model folder holds the files of its tokenizer") from None
-    except (ValueError, KeyError, TypeError):
-        raise ArtifactError(f"{source}: its {tokenizer_json} or {config_json} is not as jgpt wrote it") from None
-    config |= {
+    """Write the tokenizer of a model folder into ``out``; raises ArtifactError where it is missing or broken."""
+    tokenizer = JapaneseTokenizer(source)
+    _, tokenizer_file, config_file = FILES
+    shutil.copyfile(source / MODEL_NAME, out / MODEL_NAME)
+    write_json(out / tokenizer_file, exported(tokenizer_json(tokenizer)))
+    config = tokenizer_config() | {
         "add_bos_token": True,
         "split_special_tokens": True,
         "model_max_length": context_length,
         # no token_type_ids, which the models do not take
         "model_input_names": ["input_ids", "attention_mask"],
     }
-    write_json(out / config_json, config)
+    write_json(out / config_file, config)
 
 
 def exported(record: dict[str, Any]) -> dict[str, Any]:

@@ -358,11 +358,11 @@ def test_what_is_no_model_is_refused(root, saved, tmp_path):
         export_model(folder, tmp_path / "out")
     bare = tmp_path / "bare"
     save_model(new_gpt("default"), bare, root / "tokenizer")
-    (bare / "tokenizer_config.json").write_text("これは", "utf-8")
-    with pytest.raises(ArtifactError, match="not as jgpt wrote it"):
+    (bare / "tokenizer.model").write_text("これは", "utf-8")
+    with pytest.raises(ArtifactError, match="is not a SentencePiece model"):
         export_model(bare, tmp_path / "out")
-    (bare / "tokenizer_config.json").unlink()
-    with pytest.raises(ArtifactError, match=r"tokenizer_config\.json: is missing"):
+    (bare / "tokenizer.model").unlink()
+    with pytest.raises(ArtifactError, match=r"holds no tokenizer\.model"):
         export_model(bare, tmp_path / "out")
     assert nothing_left(tmp_path, "model", "bare")
 

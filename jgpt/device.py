@@ -3,6 +3,7 @@
 import contextlib
 import ctypes
 import os
+import resource
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -108,6 +109,13 @@ def free_memory(device: torch.device) -> int | None:
         used, limit = (int((_CGROUP / f"memory.{name}").read_text()) for name in ("current", "max"))
         free = min(free, limit - used)
     return free // int(os.environ.get("LOCAL_WORLD_SIZE", "1"))  # torchrun's processes on this machine
+
+
+def peak_memory(device: torch.device) -> int:
+    """Most bytes that this process had so far: on a GPU those of its tensors, else its resident set."""
+    if device.type == "cuda":
+        return torch.cuda.max_memory_allocated(device)
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (1 if sys.platform == "darwin" else 1024)
 
 
 def keep_freed_memory() -> None:

@@ -8,15 +8,13 @@ from typing import Any
 from stage.errors import UsageError
 from stage.folder import Made, write_folder
 from stage.manifest import Input, Manifest, artifact_input, read_manifest, write_json
-from stage.progress import progress
 from tokenizer.config import TokenizerConfig
 from tokenizer.interchange import write_hugging_face
 from tokenizer.japanese import MODEL_NAME, JapaneseTokenizer
 from tokenizer.model_file import Kind, append_pieces, keep_pieces
 from tokenizer.pieces import FIXED
-from tokenizer.sampling import sample_lines
 from tokenizer.text import Text
-from tokenizer.training import train_at_most
+from tokenizer.training import train_at_most, training_sample
 
 OLD_IDS = "old_ids.json"
 """In the folder of a pruned tokenizer: the id that each piece had before, to take over the rows of an embedding by."""
@@ -40,9 +38,7 @@ def extend_tokenizer(
     config = replace(TokenizerConfig(**given), vocab_size=vocab_size, user_symbols=[])
 
     def make(folder: Path) -> Made:
-        bar = progress(text.read(), description="tokenizer: reading", unit="documents", quiet=quiet)
-        sample = sample_lines(bar, int(config.sample_megabytes * 1e6), config.seed)
-        learned = JapaneseTokenizer.of(train_at_most(sample, config).model)
+        learned = JapaneseTokenizer.of(train_at_most(training_sample(text, config, quiet), config).model)
         model = (Path(tokenizer) / MODEL_NAME).read_bytes()
         added = _added(model, old, learned, vocab_size - old.vocab_size)
         return _made(folder, append_pieces(model, added), [*before.licenses, *text.licenses])

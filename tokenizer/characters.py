@@ -36,7 +36,8 @@ def choose_characters(counts: Counter[str], config: TokenizerConfig) -> Characte
     frequent = [
         character for character in ranked if counts[character] >= config.min_character_count or character == " "
     ]
-    wanted = frequent + [character for character in common_kanji() * config.common_kanji if character not in frequent]
+    known = set(frequent)
+    wanted = frequent + [character for character in common_kanji() * config.common_kanji if character not in known]
     kept = wanted[: most if " " in counts else most - 1]
     left = set(kept)
     covered = sum(counts[character] for character in kept) / max(counts.total(), 1)

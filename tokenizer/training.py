@@ -26,7 +26,7 @@ from tokenizer.japanese import MODEL_NAME, JapaneseTokenizer
 from tokenizer.model_file import Kind, append_pieces, rounded_scores
 from tokenizer.pieces import BEGIN, END, FIXED, NEWLINE, PADDING, RESERVED, SPACE, UNKNOWN
 from tokenizer.sampling import BOUNDARY, LineSample, sample_lines
-from tokenizer.text import find_text
+from tokenizer.text import Text, find_text
 from tokenizer.words import Words
 
 log = logging.getLogger(__name__)
@@ -50,41 +50,42 @@ def train_tokenizer(
     Raises UsageError for a vocabulary that the text cannot fill, naming the largest that works; InputError for text that
     is empty, missing or not UTF-8; ArtifactError for a folder that is not a corpus.
     """
-    most = int(config.sample_megabytes * 1e6)
+    ready = None
     if texts is None:
         found = find_text(corpus, text, "train", config.limit)
-        name, read, inputs, licenses = found.name, found.read, found.inputs, found.licenses
     else:
         # an iterable may be read once, and what it held is known only then
-        sample_of_texts = sample_lines(texts, most, config.seed)
-        digest = sha256("\n".join(sample_of_texts.lines).encode("utf-8", "replace")).hexdigest()
-        name, inputs, licenses = "texts", [Input("texts", "", digest)], [{"source": "texts", "license": "unknown"}]
+        found = Text("texts", lambda: iter(texts), [], [{"source": "texts", "license": "unknown"}])
+        ready = training_sample(found, config, quiet)
+        digest = sha256("\n".join(ready.lines).encode("utf-8", "replace")).hexdigest()
+        found.inputs.append(Input("texts", "", digest))
 
     def make(folder: Path) -> Made:
-        sample = (
-            sample_of_texts
-            if texts is not None
-            else sample_lines(
-                progress(read(), description="tokenizer: reading", unit="documents", quiet=quiet), most, config.seed
-            )
-        )
-        if not any(map(str.strip, sample.lines)):
-            raise InputError(f"{name}: holds no text to train a tokenizer on")
+        sample = ready or training_sample(found, config, quiet)
         trained = train_pieces(sample, config)
         (folder / MODEL_NAME).write_bytes(trained.model)
         write_hugging_face(folder)
         counts = trained.counts | summary(JapaneseTokenizer(folder), sample.lines[:: max(1, len(sample.lines) // 2000)])
-        return Made(counts, licenses)
+        return Made(counts, found.licenses)
 
     return write_folder(
         out,
         stage="tokenizer",
         parameters=asdict(config),
-        inputs=inputs,
+        inputs=found.inputs,
         make=make,
         overwrite=overwrite,
         need_bytes=200 * config.vocab_size + 1_000_000,
     )
+
+
+def training_sample(text: Text, config: TokenizerConfig, quiet: bool) -> LineSample:
+    """The lines of a text that a tokenizer learns from; raises InputError where there are none."""
+    bar = progress(text.read(), description="tokenizer: reading", unit="documents", quiet=quiet)
+    sample = sample_lines(bar, int(config.sample_megabytes * 1e6), config.seed)
+    if not any(map(str.strip, sample.lines)):
+        raise InputError(f"{text.name}: holds no text to train a tokenizer on")
+    return sample
 
 
 @dataclass
@@ -136,14 +137,15 @@ def train_at_most(sample: LineSample, config: TokenizerConfig) -> TrainedPieces:
     model = append_pieces(model, [(symbol, Kind.USER_DEFINED, 0.0) for symbol in config.user_symbols])
     processor = sentencepiece.SentencePieceProcessor(model_proto=model)
     size = processor.vocab_size()
-    single = sum(1 for index in range(FIXED, size) if len(processor.id_to_piece(index)) == 1)
+    learned = size - FIXED - len(config.user_symbols)
+    single = sum(1 for index in range(FIXED, FIXED + learned) if len(processor.id_to_piece(index)) == 1)
     return TrainedPieces(
         model,
         {
             "vocab_size": size,
             "fixed_pieces": FIXED,
             "character_pieces": single,
-            "merged_pieces": size - FIXED - single - len(config.user_symbols),
+            "merged_pieces": learned - single,
             "distinct_characters": chosen.distinct,
             "character_coverage": round(chosen.covered, 6),
             "training_lines": len(sample.lines),

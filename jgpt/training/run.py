@@ -14,7 +14,7 @@ import torch
 from jgpt.config import ModelConfig, PretrainConfig, TrainConfig
 from jgpt.data.mixture import Samples
 from jgpt.data.shards import ShardSet
-from jgpt.device import is_memory_error, keep_freed_memory
+from jgpt.device import is_memory_error, keep_freed_memory, peak_memory
 from jgpt.model.folder import load_weights, save_model
 from jgpt.model.gpt import GPT
 from jgpt.training.bigram import bigram_init
@@ -108,7 +108,7 @@ class Run:
         log.info("compiling the model: up to a minute the first time")
         try:
             self.step.compile()
-        except Exception as error:
+        except Exception as error:  # compilers fail in many ways, and training goes on without
             if is_memory_error(error):
                 raise
             if self.train_config.compile == "yes":  # as it is with several processes, which must do alike
@@ -210,7 +210,9 @@ class Run:
         now = time.monotonic()
         speed = len(step.losses) * self.tokens_a_step / max(now - self.logged_at, 1e-9)
         share = step_flops(self.model_config, 1) * speed / (self.plan.peak_flops * self.ranks.count)
+        waited = step.waited / max(now - self.logged_at, 1e-9)
         step.losses.clear()
+        step.waited = 0.0
         self.logged_at, state.seconds = now, now - self.started
         step.remember(state)
         loss = sum(losses) / len(losses) if losses else math.nan
@@ -228,6 +230,8 @@ class Run:
                 "skipped": state.skipped,
                 "tokens_per_second": round(speed, 1),
                 "share_of_peak": round(share, 4),
+                "loader_share": round(waited, 6),
+                "peak_memory_gb": round(peak_memory(self.device) / 1e9, 3),
             }
         )
         skipped = f", {state.skipped} skipped" if state.skipped else ""

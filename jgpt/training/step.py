@@ -1,6 +1,7 @@
 """One optimiser step: batches, loss, gradients, clipping, weights. Nothing in it waits for the device."""
 
 import math
+import time
 from collections.abc import Iterator
 
 import torch
@@ -55,6 +56,8 @@ class TrainingStep:
         self.in_a_row = torch.zeros((), device=device)
         self._batches: Iterator[tuple[Tensor, Tensor]] | None = None
         self._next = -1
+        self.waited = 0.0
+        """Seconds that steps have waited for their samples, until somebody sets it back."""
 
     def compile(self, undo: bool = False) -> None:
         """Compile the blocks, all of which share the code, by way of a forward and a backward pass without consequences."""
@@ -125,7 +128,10 @@ class TrainingStep:
             self._batches = prefetched(self.samples, places, self.device)
         self._next = step + 1
         for _ in range(self.accumulation):
-            yield next(self._batches)
+            asked = time.perf_counter()
+            batch = next(self._batches)
+            self.waited += time.perf_counter() - asked
+            yield batch
 
     def _clip(self, step: int) -> None:
         """Tell the optimisers by how much to divide the gradient, and whether to leave the step out."""

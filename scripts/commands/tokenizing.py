@@ -6,7 +6,7 @@ import sys
 from pathlib import Path
 
 from scripts.arguments import Parser, build, shared, tell_counts
-from stage.errors import InputError
+from stage.errors import InputError, UsageError
 from stage.progress import progress
 from tokenizer.config import TokenizerConfig
 
@@ -104,6 +104,8 @@ def tokenizer_measure(prog: str, arguments: list[str]) -> None:
     from tokenizer.sampling import sample_lines
     from tokenizer.text import find_text
 
+    if not 0 < given.sample_megabytes < float("inf"):
+        raise UsageError(f"--sample_megabytes {given.sample_megabytes} must be above 0")
     tokenizers = dict(zip(names_of(given.tokenizers), map(load, given.tokenizers), strict=False))
     text = find_text(given.corpus, given.text, "valid")
     sample = sample_lines(text.read(), int(given.sample_megabytes * 1e6), given.seed)

@@ -35,7 +35,7 @@ def train(shards, out, config, **more):
 
 def metrics(folder):
     lines = [json.loads(line) for line in (folder / "metrics.jsonl").read_text("utf-8").splitlines()]
-    times = ("seconds", "valid_seconds", "time", "tokens_per_second", "share_of_peak")
+    times = ("seconds", "valid_seconds", "time", "tokens_per_second", "share_of_peak", "loader_share", "peak_memory_gb")
     return [{name: value for name, value in line.items() if name not in times} for line in lines]
 
 

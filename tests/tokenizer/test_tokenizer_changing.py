@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 import tokenizers
 
-from stage.errors import UsageError
+from stage.errors import InputError, UsageError
 from tokenizer import JapaneseTokenizer, train_tokenizer
 from tokenizer.changing import OLD_IDS, extend_tokenizer, prune_tokenizer
 from tokenizer.config import TokenizerConfig
@@ -68,4 +68,9 @@ def test_sizes_that_cannot_be_are_refused(tokenizer_folder: Path, news: Path, tm
         prune_tokenizer(tokenizer_folder, tmp_path / "x", 3000)
     with pytest.raises(UsageError, match=r"alone are \d+"):
         prune_tokenizer(tokenizer_folder, tmp_path / "x", 300)
+    (tmp_path / "empty.txt").write_text("\n \n")
+    with pytest.raises(InputError, match=r"empty\.txt: holds no text"):
+        extend_tokenizer(
+            tokenizer_folder, tmp_path / "x", find_text(None, [str(tmp_path / "empty.txt")], "train"), 3100
+        )
     assert not (tmp_path / "x").exists()

@@ -100,6 +100,8 @@ def test_user_symbols_are_one_piece_and_keep_the_fixed_ids(tmp_path: Path) -> No
     assert tokenizer.encode("♪♪♪猫<|tool|>")[:2] == [283, 284] and tokenizer.encode("<|tool|>") == [282]
     assert not any("♪" in tokenizer.piece(index) or "tool" in tokenizer.piece(index) for index in range(FIXED, 282))
     assert tokenizer.decode(tokenizer.encode(lines[0])) == lines[0]
+    counts = read_manifest(tmp_path / "t").counts
+    assert (counts["character_pieces"], counts["merged_pieces"]) == (4, 1)  # 歌 う 猫 and the space; 歌う
     assert tokenizer.piece(20) == "\n" and tokenizer.piece(21) == "<0x00>"
 
 

@@ -87,16 +87,7 @@ def test_what_is_no_tokenizer_is_refused_in_one_line(tmp_path: Path, content: by
 def test_words_are_places_in_the_text_whatever_stands_between_them() -> None:
     text = "吾輩は  猫\0である。\u3000終 "
     words = Words().cut(text)
-    assert [text[word.begin : word.end] for word in words] == [
-        "吾輩",
-        "は",
-        "猫",
-        "で",
-        "ある",
-        "。",
-        "\u3000",
-        "終",
-    ] or [text[word.begin : word.end] for word in words] == ["吾輩", "は", "猫", "で", "ある", "。", "終"]
+    assert [text[word.begin : word.end] for word in words] == ["吾輩", "は", "猫", "で", "ある", "。", "\u3000", "終"]
     assert [text[word.begin : word.end] for word in words if word.particle] == ["は"]
     assert Words().parted("私は 犬 ", "|").replace("|", "") == "私は 犬 "
     assert Words().parted("私は 犬", "|") == "私|は| |犬"

@@ -3,11 +3,11 @@
 Run as a program, with a file of runs to make, this is one of the processes.
 """
 
+import faulthandler
 import json
 import os
 import shutil
 import signal
-import socket
 import subprocess
 import sys
 from dataclasses import asdict
@@ -79,23 +79,21 @@ def make(wanted):
     return {"read": read, "ended": ended}
 
 
-def free_port():
-    with socket.socket() as listener:
-        listener.bind(("localhost", 0))
-        return str(listener.getsockname()[1])
-
-
 def together(folder, runs):
     """Make runs in two processes, one after another; returns what ``make`` returned, by run and rank, if it did."""
     folder.mkdir()
-    for wanted in runs:
-        wanted["port"] = free_port()
+    # the meeting places are open from now on, as torchrun's is, so that nobody else can take their ports
+    stores = [torch.distributed.TCPStore("localhost", 0, is_master=True, wait_for_workers=False) for _ in runs]
+    for wanted, store in zip(runs, stores, strict=True):
+        wanted["port"] = str(store.port)
     (folder / "runs.json").write_text(json.dumps(runs))
     shared = os.environ | {
         "OMP_NUM_THREADS": "1",
         "PYTHONPATH": str(ROOT),
         "WORLD_SIZE": "2",
         "MASTER_ADDR": "localhost",
+        "TORCHELASTIC_USE_AGENT_STORE": "True",
+        "TORCHELASTIC_RESTART_COUNT": "0",
     }
     processes = [
         subprocess.Popen(
@@ -265,6 +263,7 @@ def test_command_runs_under_torchrun(root, tmp_path):
 
 
 if __name__ == "__main__":
+    faulthandler.dump_traceback_later(100)  # where a process hangs, before it is ended
     place = Path(sys.argv[1])
     for entry in json.loads((place / "runs.json").read_text()):
         os.environ["MASTER_PORT"] = entry["port"]

@@ -1,6 +1,7 @@
 """Reading a documents artifact (stage "corpus"), row group by row group."""
 
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -27,10 +28,29 @@ def document_files(folder: Path | str) -> list[Path]:
 
 def iterate_file(path: Path, columns: Sequence[str] = ("text", "split")) -> Iterator[dict[str, Any]]:
     """The rows of one documents file in order, as dictionaries of the named columns. Memory: one row group at most."""
+    with _opened(path) as file:
+        for batch in file.iter_batches(BATCH_ROWS, columns=list(columns), use_threads=False):
+            yield from batch.to_pylist()
+
+
+def row_groups(path: Path) -> list[int]:
+    """How many rows each row group of a documents file has."""
+    with _opened(path) as file:
+        return [file.metadata.row_group(group).num_rows for group in range(file.num_row_groups)]
+
+
+def read_row_group(path: Path, group: int, columns: Sequence[str]) -> list[list[Any]]:
+    """The named columns of one row group, a list each."""
+    with _opened(path) as file:
+        table = file.read_row_group(group, columns=list(columns), use_threads=False)
+        return [table.column(name).to_pylist() for name in columns]
+
+
+@contextmanager
+def _opened(path: Path) -> Iterator[pyarrow.parquet.ParquetFile]:
     try:
         with pyarrow.parquet.ParquetFile(path) as file:
-            for batch in file.iter_batches(BATCH_ROWS, columns=list(columns), use_threads=False):
-                yield from batch.to_pylist()
+            yield file
     except (pyarrow.ArrowException, OSError) as error:
         raise ArtifactError(
             f"{path}: cannot be read as documents ({first_line(error)}); build the corpus again"

@@ -40,7 +40,7 @@ def extend_tokenizer(
     def make(folder: Path) -> Made:
         learned = JapaneseTokenizer.of(train_at_most(training_sample(text, config, quiet), config).model)
         model = (Path(tokenizer) / MODEL_NAME).read_bytes()
-        added = _added(model, old, learned, vocab_size - old.vocab_size)
+        added = new_pieces(model, old, learned, vocab_size - old.vocab_size)
         return _made(folder, append_pieces(model, added), [*before.licenses, *text.licenses])
 
     return _write(out, tokenizer, {"extended_to": vocab_size}, make, text.inputs, overwrite)
@@ -69,7 +69,7 @@ def prune_tokenizer(tokenizer: Path | str, out: Path | str, vocab_size: int, *, 
     return _write(out, tokenizer, {"pruned_to": vocab_size}, make, [], overwrite)
 
 
-def _added(
+def new_pieces(
     model: bytes, old: JapaneseTokenizer, learned: JapaneseTokenizer, room: int
 ) -> list[tuple[str, Kind, float]]:
     """So many of the learned pieces that the old tokenizer lacks, merges with scores below all of its own."""

@@ -107,9 +107,12 @@ class JapaneseTokenizer:
         import numpy as np
 
         plain = [SPACE not in text for text in texts]
-        for text in texts:
-            self._check_encodable(text)
-        found = iter(self._processor.encode_as_numpy(list(compress(texts, plain)), num_threads=1))
+        try:
+            found = iter(self._processor.encode_as_numpy(list(compress(texts, plain)), num_threads=1))
+        except (RuntimeError, TypeError):
+            for text in texts:
+                self._check_encodable(text)
+            raise
         return [
             next(found) if simple else np.array(self.encode(text), np.int32)
             for text, simple in zip(texts, plain, strict=True)

@@ -5,9 +5,11 @@ int64 start of each document, which points at its ``<s>``. Every document is ``<
 """
 
 import shutil
+import sys
 from collections.abc import Iterable, Iterator
 from dataclasses import asdict, dataclass
-from itertools import pairwise
+from functools import lru_cache
+from itertools import compress, groupby, pairwise
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -15,17 +17,17 @@ import numpy as np
 import numpy.typing as npt
 from numpy.lib import format as npy
 
-from corpora.documents import document_files, iterate_file
+from corpora.documents import document_files, read_row_group, row_groups
 from jgpt.config import ShardConfig
 from stage.errors import ArtifactError, InputError
 from stage.files import sha256_file
 from stage.folder import Made, write_folder
 from stage.manifest import Manifest, artifact_input, check_outputs, read_manifest
 from stage.parallel import run_over
+from tokenizer.encoders import Encoder, check_encoder, open_encoder
 from tokenizer.japanese import FILES, MODEL_NAME, JapaneseTokenizer
 
 SPLITS = ("train", "valid")
-_BATCH_CHARACTERS = 1 << 20
 _CHECKED = 4096  # tokens that are looked at when a file is opened
 
 SourceRun = list[Any]
@@ -40,32 +42,42 @@ def write_shards(
     config: ShardConfig | None = None,
     *,
     workers: int = 0,
+    encoder: str = "sentencepiece",
     overwrite: bool = False,
     quiet: bool = False,
 ) -> Manifest:
     """Encode a documents folder into token shards: a train and a valid file for each documents file, in all cores.
 
-    Memory does not depend on the size of the corpus. Raises ArtifactError for folders that are not what they should be,
-    InputError for a corpus without training documents.
+    The files do not depend on the number of workers nor on the encoder (see ``tokenizer.encoders``), memory not on the size of the
+    corpus. Raises ArtifactError for folders that are not what they should be, InputError for a corpus without training documents.
     """
     config = config or ShardConfig()
     inputs = [artifact_input("corpus", corpus, "corpus"), artifact_input("tokenizer", tokenizer, "tokenizer")]
     source = read_manifest(corpus, "corpus")
-    vocab_size = JapaneseTokenizer(tokenizer).vocab_size
+    opened = JapaneseTokenizer(tokenizer)
+    vocab_size = opened.vocab_size
+    check_encoder(opened, tokenizer, encoder)
 
     def make(folder: Path) -> Made:
-        tasks = [
-            _Task(file, Path(tokenizer), folder, number, config.limit)
-            for number, file in enumerate(document_files(corpus))
-        ]
+        settings = Path(tokenizer), inputs[1].sha256, encoder
+        files = document_files(corpus)
+        tasks = [task for file in files for task in _tasks(file, config.limit, *settings)]
         counts = {f"{split}_{name}": 0 for split in SPLITS for name in ("documents", "tokens", "characters")}
         sources: dict[str, list[SourceRun]] = {split: [] for split in SPLITS}
-        for written, runs in run_over(_encode_file, tasks, workers=workers, description="shard", quiet=quiet):
-            for name, count in written.items():
-                counts[name] += count
-            for split, found in runs.items():
-                for name, documents in found:
-                    _add_to_runs(sources[split], name, documents)
+        done = run_over(_encode_group, tasks, workers=workers, description="shard", unit="row group", quiet=quiet)
+        for number, file in enumerate(files):
+            writers = {
+                split: ShardWriter(folder / f"{split}-{number:05d}.npy", token_dtype(vocab_size)) for split in SPLITS
+            }
+            for _ in range(sum(task.documents == file for task in tasks)):
+                for split, encoded in next(done).items():
+                    writers[split].add(encoded.ids, encoded.lengths)
+                    counts[f"{split}_documents"] += len(encoded.lengths)
+                    counts[f"{split}_tokens"] += len(encoded.ids)
+                    counts[f"{split}_characters"] += encoded.characters
+                    _add_to_runs(sources[split], encoded.sources)
+            for writer in writers.values():
+                writer.close()
         if not counts["train_tokens"]:
             raise InputError(f"{corpus}: holds no training documents")
         for name in FILES:
@@ -78,6 +90,7 @@ def write_shards(
                 "sources": sources,
                 "vocab_size": vocab_size,
                 "dtype": token_dtype(vocab_size).name,
+                "encoder": encoder,
                 "characters_per_token": round(characters / tokens, 4),
                 "normalization": prompt_preset(source.parameters.get("normalization", {})),
                 "tokenizer_sha256": sha256_file(str(folder / MODEL_NAME)),
@@ -191,88 +204,107 @@ def pooled(streams: Iterable[TokenStream]) -> TokenStream:
 
 @dataclass(frozen=True)
 class _Task:
+    """A row group of a documents file, and how many rows of it are wanted."""
+
     documents: Path
+    group: int
+    rows: int
     tokenizer: Path
-    folder: Path
-    number: int
-    limit: int
+    tokenizer_sha256: str
+    encoder: str
 
 
-def _encode_file(task: _Task) -> tuple[dict[str, int], dict[str, list[SourceRun]]]:
-    tokenizer = JapaneseTokenizer(task.tokenizer)
-    dtype = token_dtype(tokenizer.vocab_size)
-    writers = {split: _ShardWriter(task.folder / f"{split}-{task.number:05d}.npy", dtype) for split in SPLITS}
-    texts: dict[str, list[str]] = {split: [] for split in SPLITS}
-    sources: dict[str, list[SourceRun]] = {split: [] for split in SPLITS}
-    waiting = 0
+@dataclass
+class _Encoded:
+    """What a row group holds of a split: its documents, one after another."""
 
-    def encode() -> None:
-        for split, batch in texts.items():
-            for ids in tokenizer.encode_arrays(batch):
-                writers[split].add(ids)
-            batch.clear()
-
-    for number, row in enumerate(iterate_file(task.documents, ("text", "split", "source"))):
-        if task.limit and number >= task.limit:
-            break
-        if row["split"] not in texts:
-            raise ArtifactError(f"{task.documents}: row {number} has split {row['split']!r}; train and valid are known")
-        texts[row["split"]].append(row["text"])
-        _add_to_runs(sources[row["split"]], row["source"], 1)
-        writers[row["split"]].characters += len(row["text"])
-        waiting += len(row["text"])
-        if waiting >= _BATCH_CHARACTERS:
-            encode()
-            waiting = 0
-    encode()
-    counts = {}
-    for split, writer in writers.items():
-        writer.close()
-        counts[f"{split}_documents"] = len(writer.starts)
-        counts[f"{split}_tokens"] = writer.tokens
-        counts[f"{split}_characters"] = writer.characters
-    return counts, sources
+    ids: npt.NDArray[Any]
+    lengths: npt.NDArray[np.int64]
+    characters: int
+    sources: list[str]
 
 
-def _add_to_runs(runs: list[SourceRun], source: str, documents: int) -> None:
-    if runs and runs[-1][0] == source:
-        runs[-1][1] += documents
-    else:
-        runs.append([source, documents])
+@lru_cache(maxsize=1)
+def _encoder(folder: Path, tokenizer_sha256: str, name: str) -> tuple[Encoder, int]:
+    """The encoder, kept from row group to row group, and the size of the vocabulary."""
+    tokenizer = JapaneseTokenizer(folder)
+    return open_encoder(tokenizer, folder, name), tokenizer.vocab_size
 
 
-class _ShardWriter:
+def _tasks(file: Path, limit: int, *settings: Any) -> list[_Task]:
+    """The row groups of a documents file, up to ``limit`` documents where that is not 0."""
+    tasks, left = [], limit or sys.maxsize
+    for group, rows in enumerate(row_groups(file)):
+        if left > 0:
+            tasks.append(_Task(file, group, min(rows, left), *settings))
+        left -= rows
+    return tasks
+
+
+def _encode_group(task: _Task) -> dict[str, _Encoded]:
+    encode, vocab_size = _encoder(task.tokenizer, task.tokenizer_sha256, task.encoder)
+    columns = read_row_group(task.documents, task.group, ("text", "split", "source"))
+    texts, splits, sources = (column[: task.rows] for column in columns)
+    if unknown := set(splits) - set(SPLITS):
+        row = next(number for number, split in enumerate(splits) if split in unknown)
+        raise ArtifactError(
+            f"{task.documents}: row {row} of row group {task.group} has split {splits[row]!r}; train and valid are known"
+        )
+    begin, end = np.array([[JapaneseTokenizer.bos_id], [JapaneseTokenizer.eos_id]], np.int32)
+    encoded = {}
+    for split in SPLITS:
+        chosen = [of == split for of in splits]
+        ids = encode(list(compress(texts, chosen)))
+        parts = [part for document in ids for part in (begin, document, end)]
+        joined = np.concatenate([begin[:0], *parts])
+        encoded[split] = _Encoded(
+            joined.astype(token_dtype(vocab_size)),
+            np.array([len(document) + 2 for document in ids], np.int64),
+            sum(map(len, compress(texts, chosen))),
+            list(compress(sources, chosen)),
+        )
+    return encoded
+
+
+def _add_to_runs(runs: list[SourceRun], sources: Iterable[str]) -> None:
+    for source, documents in groupby(sources):
+        if runs and runs[-1][0] == source:
+            runs[-1][1] += sum(1 for _ in documents)
+        else:
+            runs.append([source, sum(1 for _ in documents)])
+
+
+class ShardWriter:
     """Writes a ``.npy`` file of unknown length: NumPy's header leaves room for the final count, which is filled in last."""
 
     def __init__(self, file: Path, dtype: np.dtype[np.uint16] | np.dtype[np.uint32]) -> None:
         self.file = file
         self.dtype = dtype
-        self.starts: list[int] = []
         self.tokens = 0
-        self.characters = 0
+        self._starts: list[npt.NDArray[np.int64]] = []
         self._stream: BinaryIO | None = None
 
-    def add(self, ids: npt.NDArray[np.int32]) -> None:
+    def add(self, ids: npt.NDArray[Any], lengths: npt.NDArray[np.int64]) -> None:
+        """Append documents of these lengths, each ``<s>`` ids ``</s>``."""
+        if not len(lengths):
+            return
         if self._stream is None:
             self._stream = self.file.open("wb")
             self._header()
-        document = np.empty(len(ids) + 2, dtype=self.dtype)
-        document[0] = JapaneseTokenizer.bos_id
-        document[1:-1] = ids
-        document[-1] = JapaneseTokenizer.eos_id
-        self.starts.append(self.tokens)
-        self.tokens += len(document)
-        self._stream.write(document.tobytes())
+        self._starts.append(self.tokens + np.cumsum(lengths) - lengths)
+        self.tokens += len(ids)
+        self._stream.write(ids.astype(self.dtype, copy=False).tobytes())
 
     def close(self) -> None:
+        """Complete the file, and write the starts of the documents beside it; nothing where there are none."""
         if self._stream is None:
-            return  # a split without documents in this file has no shard
+            return
         before = self._stream.tell()
         self._stream.seek(0)
         self._header()
         assert self._stream.tell() + self.tokens * self.dtype.itemsize == before, "the header must keep its length"
         self._stream.close()
-        np.save(self.file.with_suffix(".documents.npy"), np.array(self.starts, dtype=np.int64))
+        np.save(self.file.with_suffix(".documents.npy"), np.concatenate(self._starts))
 
     def _header(self) -> None:
         assert self._stream is not None

@@ -2,13 +2,15 @@
 
 Everything in one process on one core, but for the rows that say two; each row in turn, several rounds, medians. From the same
 documents (Parquet) to the same memory-mapped file: jgpt, and Hugging Face tokenizers with the same pieces. Raw encoding: the texts
-are in memory and the ids are dropped. Training: SentencePiece alone on the lines that jgpt hands it, and ``train_tokenizer`` as a whole.
+are in memory and the ids are dropped. Two processes and one are compared on the documents ``--times`` over, as starting a process takes
+a third of a second. Training: SentencePiece alone on the lines that jgpt hands it, and ``train_tokenizer`` as a whole.
 """
 
 import argparse
 import io
 import json
 import os
+import shutil
 import statistics
 import tempfile
 import time
@@ -19,8 +21,11 @@ import numpy as np
 
 from corpora.documents import document_files, iterate_file, iterate_texts
 from jgpt import write_shards
+from stage.folder import Made, write_folder
+from stage.manifest import artifact_input
 from tokenizer import JapaneseTokenizer, train_tokenizer
 from tokenizer.config import TokenizerConfig
+from tokenizer.encoders import open_encoder
 from tokenizer.sampling import sample_lines
 
 _BATCH = 256
@@ -31,6 +36,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--corpus", type=Path, required=True, help="documents folder")
     parser.add_argument("--tokenizer", type=Path, required=True, help="tokenizer folder of jgpt")
+    parser.add_argument("--times", type=int, default=6, help="so often the documents, for two processes")
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--vocab_size", type=int, default=16_000, help="of the training that is timed")
     parser.add_argument("--out", type=Path, default=None, help="a JSON line a round")
@@ -38,14 +44,23 @@ def main() -> None:
     texts = list(iterate_texts(given.corpus))
     megabytes = sum(len(text.encode()) for text in texts) / 1e6
     lines = sample_lines(texts, int(TokenizerConfig().sample_megabytes * 1e6), 0).lines
+    several = tempfile.TemporaryDirectory()
+    large = repeated(given.corpus, given.times, Path(several.name) / "corpus")
+
+    def shard(corpus: Path, workers: int, encoder: str = "sentencepiece") -> Callable[[Path], object]:
+        return lambda out: write_shards(
+            corpus, given.tokenizer, out / "s", workers=workers, encoder=encoder, quiet=True
+        )
+
     rows: dict[str, Callable[[Path], object]] = {
-        "raw encoding": lambda _: encode(given.tokenizer, texts),
+        "raw encoding": lambda _: encode(given.tokenizer, texts, "sentencepiece"),
+        "raw encoding, gigatoken": lambda _: encode(given.tokenizer, texts, "gigatoken"),
         "raw encoding, Hugging Face": lambda _: encode_hugging_face(given.tokenizer, texts),
-        "jgpt shard": lambda out: write_shards(given.corpus, given.tokenizer, out / "s", workers=1, quiet=True),
-        "jgpt shard, two processes": lambda out: write_shards(
-            given.corpus, given.tokenizer, out / "s", workers=2, quiet=True
-        ),
+        "jgpt shard": shard(given.corpus, 1),
+        "jgpt shard, gigatoken": shard(given.corpus, 1, "gigatoken"),
         "to a file, Hugging Face": lambda out: shard_hugging_face(given.corpus, given.tokenizer, out / "s.npy"),
+        "jgpt shard, more text": shard(large, 1),
+        "jgpt shard, more text, two processes": shard(large, 2),
         "SentencePiece training alone": lambda _: train_sentencepiece(lines, given.vocab_size),
         "jgpt tokenizer train": lambda out: train_tokenizer(
             out / "t", TokenizerConfig(vocab_size=given.vocab_size), texts=texts, quiet=True
@@ -67,20 +82,37 @@ def main() -> None:
     medians = {name: statistics.median(values) for name, values in seconds.items()}
     print(f"{megabytes:.1f} MB, {given.rounds} rounds, load {os.getloadavg()[0]:.1f}\n\n| | s | MB/s |\n|---|---|---|")
     for name, median in medians.items():
-        print(f"| {name} | {median:.2f} | {megabytes / median:.1f} |")
+        size = megabytes * (given.times if "more text" in name else 1)
+        print(f"| {name} | {median:.2f} | {size / median:.1f} |")
+    shards = medians["jgpt shard"]
     print(
-        f"\nshards at {medians['raw encoding'] / medians['jgpt shard']:.0%} of raw encoding, "
-        f"{medians['to a file, Hugging Face'] / medians['jgpt shard']:.2f} times Hugging Face's, "
-        f"two processes {medians['jgpt shard'] / medians['jgpt shard, two processes']:.2f} times one; "
+        f"\nshards at {medians['raw encoding'] / shards:.0%} of raw encoding, "
+        f"{medians['to a file, Hugging Face'] / shards:.2f} times Hugging Face's; "
+        f"with gigatoken at {medians['raw encoding, gigatoken'] / medians['jgpt shard, gigatoken']:.0%} of its raw encoding, "
+        f"{shards / medians['jgpt shard, gigatoken']:.2f} times as fast; two processes "
+        f"{medians['jgpt shard, more text'] / medians['jgpt shard, more text, two processes']:.2f} times one; "
         f"training takes {medians['jgpt tokenizer train'] / medians['SentencePiece training alone']:.2f} times SentencePiece's own time"
     )
 
 
-def encode(folder: Path, texts: list[str]) -> None:
+def repeated(corpus: Path, times: int, out: Path) -> Path:
+    """A documents folder with the files of another several times over."""
+
+    def make(folder: Path) -> Made:
+        files = document_files(corpus) * times
+        for number, file in enumerate(files):
+            shutil.copyfile(file, folder / f"documents-{number:05d}.parquet")
+        return Made()
+
+    write_folder(out, stage="corpus", parameters={}, inputs=[artifact_input("corpus", corpus, "corpus")], make=make)
+    return out
+
+
+def encode(folder: Path, texts: list[str], encoder: str) -> None:
     """The ids of all texts, as arrays."""
-    tokenizer = JapaneseTokenizer(folder)
+    encode = open_encoder(JapaneseTokenizer(folder), folder, encoder)
     for begin in range(0, len(texts), _BATCH):
-        tokenizer.encode_arrays(texts[begin : begin + _BATCH])
+        encode(texts[begin : begin + _BATCH])
 
 
 def encode_hugging_face(folder: Path, texts: list[str]) -> None:

@@ -11,7 +11,7 @@ import torch
 
 from jgpt import GPT, write_shards
 from jgpt.config import ModelConfig, PretrainConfig, TrainConfig
-from jgpt.data.shards import _ShardWriter, token_dtype
+from jgpt.data.shards import ShardWriter, token_dtype
 from jgpt.training import planning
 from jgpt.training.step import TrainingStep
 from stage.folder import Made, write_folder
@@ -85,9 +85,12 @@ def new_shards():
         def fill(partial):
             counts = {"vocab_size": 10_000, "tokenizer_sha256": tokenizer, "normalization": preset}
             for split, documents in (("train", train), ("valid", valid)):
-                writer = _ShardWriter(partial / f"{split}-00000.npy", token_dtype(10_000))
-                for ids in documents:
-                    writer.add(list(ids))
+                writer = ShardWriter(partial / f"{split}-00000.npy", token_dtype(10_000))
+                ended = [[1, *ids, 2] for ids in documents]
+                writer.add(
+                    np.array([token for ids in ended for token in ids], np.uint16),
+                    np.array([len(ids) for ids in ended]),
+                )
                 writer.close()
                 counts |= {f"{split}_tokens": writer.tokens, f"{split}_characters": characters or writer.tokens}
             return Made(counts, [{"source": folder.name, "license": "CC0"}])

@@ -4,6 +4,8 @@ import shutil
 from itertools import pairwise, product
 
 import numpy as np
+import pyarrow
+import pyarrow.parquet
 import pytest
 import torch
 
@@ -11,9 +13,10 @@ from jgpt import write_shards
 from jgpt.config import ModelConfig, PretrainConfig, ShardConfig
 from jgpt.data.documents import document_mask
 from jgpt.data.loader import Loader, shuffled
-from jgpt.data.shards import ShardSet, TokenStream, _ShardWriter, token_dtype
+from jgpt.data.shards import ShardSet, ShardWriter, TokenStream, token_dtype
 from jgpt.training.pretrain import pretrain
 from stage.errors import ArtifactError, InputError, UsageError
+from stage.folder import Made, write_folder
 from stage.manifest import read_manifest
 from tokenizer import JapaneseTokenizer
 
@@ -130,6 +133,72 @@ def test_shards_do_not_depend_on_the_number_of_processes(root, tmp_path):
     assert manifest.data_sha256 == read_manifest(root / "shards").data_sha256
 
 
+@pytest.fixture
+def grouped(root, texts, tmp_path):
+    """A corpus of one file whose row groups hold five documents, some of them with ▁ and some empty."""
+    rows = [*texts, "▁甲▁", "", "𠮷野家で<s>👨‍👩‍👧</s>\n\n　ﾊﾟﾝ"]
+    table = pyarrow.table(
+        {
+            "text": rows,
+            "split": ["valid" if number % 7 == 0 else "train" for number in range(len(rows))],
+            "source": ["甲" if number < 12 else "乙" for number in range(len(rows))],
+        }
+    )
+
+    def make(folder):
+        pyarrow.parquet.write_table(table, folder / "documents-00000.parquet", row_group_size=5)
+        return Made()
+
+    write_folder(tmp_path / "grouped", stage="corpus", parameters={}, inputs=[], make=make)
+    return tmp_path / "grouped", rows
+
+
+@pytest.mark.parametrize(("workers", "encoder"), [(1, "sentencepiece"), (2, "sentencepiece"), (1, "gigatoken")])
+def test_row_groups_are_encoded_apart_and_written_in_order(root, grouped, tmp_path, workers, encoder):
+    if encoder == "gigatoken":
+        pytest.importorskip("gigatoken")
+    corpus, rows = grouped
+    manifest = write_shards(
+        corpus, root / "tokenizer", tmp_path / "shards", workers=workers, encoder=encoder, quiet=True
+    )
+    shards, tokenizer = ShardSet(tmp_path / "shards"), JapaneseTokenizer(root / "tokenizer")
+    for split, rest in (("train", range(1, 7)), ("valid", [0])):
+        wanted = [text for number, text in enumerate(rows) if number % 7 in rest]
+        assert [ids.tolist() for ids in shards.documents(split)] == [
+            tokenizer.encode(text, begin=True, end=True) for text in wanted
+        ]
+        assert manifest.counts[f"{split}_documents"] == len(wanted)
+        assert manifest.counts[f"{split}_characters"] == sum(map(len, wanted))
+        assert manifest.counts["sources"][split] == [
+            [name, sum(1 for number in numbers if number % 7 in rest)]
+            for name, numbers in (("甲", range(12)), ("乙", range(12, len(rows))))
+        ]
+    assert manifest.counts["encoder"] == encoder
+    assert sorted(file.name for file in (tmp_path / "shards").glob("*0.npy")) == ["train-00000.npy", "valid-00000.npy"]
+
+
+@pytest.mark.parametrize("limit", [1, 5, 7])
+def test_a_limit_ends_inside_a_row_group(root, grouped, tmp_path, limit):
+    corpus, rows = grouped
+    manifest = write_shards(corpus, root / "tokenizer", tmp_path / "shards", ShardConfig(limit=limit + 1), quiet=True)
+    counts = manifest.counts
+    assert counts["train_documents"] + counts["valid_documents"] == limit + 1
+    assert counts["train_characters"] + counts["valid_characters"] == sum(map(len, rows[: limit + 1]))
+
+
+def test_a_split_of_another_name_is_refused_by_its_place(root, tmp_path):
+    table = pyarrow.table({"text": list("一二三"), "split": ["train", "train", "test"], "source": ["甲"] * 3})
+
+    def make(folder):
+        pyarrow.parquet.write_table(table, folder / "documents-00000.parquet", row_group_size=2)
+        return Made()
+
+    write_folder(tmp_path / "corpus", stage="corpus", parameters={}, inputs=[], make=make)
+    with pytest.raises(ArtifactError, match="row 0 of row group 1 has split 'test'; train and valid are known"):
+        write_shards(tmp_path / "corpus", root / "tokenizer", tmp_path / "shards", workers=1, quiet=True)
+    assert not (tmp_path / "shards").exists()
+
+
 def test_the_tokenizer_travels_with_the_shards(root):
     for name in ("tokenizer.model", "tokenizer.json", "tokenizer_config.json"):
         assert (root / "shards" / name).read_bytes() == (root / "tokenizer" / name).read_bytes()
@@ -144,23 +213,24 @@ def test_a_limit_takes_the_first_documents_of_each_file(root, tmp_path):
 
 def test_ids_above_65535_take_four_bytes(tmp_path):
     assert [token_dtype(size).name for size in (400, 65536, 65537, 200_000)] == ["uint16", "uint16", "uint32", "uint32"]
-    documents = [[5, 65536, 199_999], [], [70_000]]
-    writer = _ShardWriter(tmp_path / "train-00000.npy", token_dtype(200_000))
-    for ids in documents:
-        writer.add(ids)
+    documents = [[1, 5, 65536, 199_999, 2], [1, 2], [1, 70_000, 2]]
+    writer = ShardWriter(tmp_path / "train-00000.npy", token_dtype(200_000))
+    writer.add(np.array(documents[0] + documents[1]), np.array([5, 2]))
+    writer.add(np.array([]), np.array([]))
+    writer.add(np.array(documents[2]), np.array([3]))
     writer.close()
     array = np.load(tmp_path / "train-00000.npy")
     assert array.dtype == np.uint32
-    assert array.tolist() == [token for ids in documents for token in (1, *ids, 2)]
+    assert array.tolist() == [token for ids in documents for token in ids]
     stream = TokenStream([tmp_path / "train-00000.npy"])
     assert stream.document_starts.tolist() == [0, 5, 7]
     assert Loader(stream, 4, 0, "shards").window(0).dtype == np.uint32
 
 
 def test_the_header_has_room_for_many_tokens(tmp_path):
-    writer = _ShardWriter(tmp_path / "train-00000.npy", token_dtype(400))
+    writer = ShardWriter(tmp_path / "train-00000.npy", token_dtype(400))
     for _ in range(11):
-        writer.add([7] * 99_998)
+        writer.add(np.full(100_000, 7, np.uint16), np.array([100_000]))
     writer.close()
     assert np.load(tmp_path / "train-00000.npy", mmap_mode="r").shape == (1_100_000,)
 

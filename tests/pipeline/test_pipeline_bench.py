@@ -2,6 +2,7 @@
 
 import gzip
 import json
+import math
 import shlex
 import sys
 from itertools import pairwise
@@ -11,6 +12,8 @@ import pytest
 import torch
 
 import jgpt
+from corpora.documents import iterate_texts
+from jgpt.config import ModelConfig
 from jgpt.data.shards import ShardSet
 from jgpt.model.folder import load_config, load_model, save_model
 from jgpt.model.gpt import GPT
@@ -19,6 +22,8 @@ from scripts.bench.nanogpt import Recipe
 from scripts.bench.pretraining_results import Point, Run, read_metrics, read_runs, table
 from scripts.commands.pretrain import pretrain
 from stage.errors import JgptError
+from tokenizer import opening
+from tokenizer.config import TokenizerConfig
 
 SENTENCES = [
     "山路を登りながら、こう考えた。",
@@ -228,7 +233,11 @@ def test_the_benchmark_of_tokenizers_times_every_row(shards, tmp_path, monkeypat
     tokenization.main()
     printed = capsys.readouterr().out
     record = json.loads((tmp_path / "rounds.jsonl").read_text("utf-8"))
-    assert "| jgpt shard, two processes |" in printed and record["jgpt shard"] > 0 and "of raw encoding" in printed
+    assert (
+        "| jgpt shard, more text, two processes |" in printed
+        and record["jgpt shard"] > 0
+        and "of raw encoding" in printed
+    )
 
 
 def test_the_choice_of_tokenizers_is_told_best_first():
@@ -236,7 +245,8 @@ def test_the_choice_of_tokenizers_is_told_best_first():
         {
             "variant": name,
             "seed": seed,
-            "bits_per_character": {"value": bits + seed / 100},
+            "bits_per_character": bits + seed / 100,
+            "charged_for_unknown": 0.0,
             "sources": {"青空": bits},
             "vocab_size": 8000,
             "characters_per_token": 1.5,
@@ -249,3 +259,27 @@ def test_the_choice_of_tokenizers_is_told_best_first():
     lines = tokenizer_choice.table(runs).splitlines()
     assert lines[2].startswith("| bpe | 8,000 | 1.50 | 2 | 3.915 | 3.910 to 3.920 | 青空 3.90 |")
     assert lines[3].startswith("| char |") and len(lines) == 4
+
+
+def test_tokenizers_of_others_are_measured_on_the_same_text_with_unknowns_as_bytes(shards, tmp_path, monkeypatch):
+    corpus = shards.parent / "corpus"
+    monkeypatch.setattr(
+        tokenizer_choice, "TokenizerConfig", lambda **more: TokenizerConfig(**{"vocab_size": 360} | more)
+    )
+    monkeypatch.setattr(tokenizer_choice, "_WORDS_SHARE", 0.92)
+    texts = list(iterate_texts(corpus, "valid"))
+    found = {}
+    for name, how in (("other", "defaults 42"), ("stages", "two stages"), ("own", "--vocab_size 340")):
+        tokenizer_choice.make_shards(corpus, tmp_path / name, how, None)
+        model = GPT(ModelConfig(depth=1, width=32, heads=2, context_length=16, vocab_size=360))
+        save_model(model, tmp_path / "model", tmp_path / name / "shards")
+        found[name] = tokenizer_choice.bits_per_character(corpus, tmp_path / name, tmp_path / "model")
+        assert ShardSet(tmp_path / name / "shards").manifest.counts["valid_characters"] == sum(map(len, texts))
+    assert found["stages"]["charged_for_unknown"] == found["own"]["charged_for_unknown"] == 0
+    other = opening.SentencePieceTokenizer(tmp_path / "other" / "other.model")
+    assert tokenizer_choice.unknown_bytes(other, "鷗と𩸽") >= 7
+    # a model that has learned nothing spends log2(360) bits on each token, and </s>, and eight on each unknown byte
+    tokens = sum(len(other.encode(text)) + 1 for text in texts)
+    charged = 8 * sum(tokenizer_choice.unknown_bytes(other, text) for text in texts)
+    expected = (tokens * math.log2(360) + charged) / sum(map(len, texts))
+    assert found["other"]["bits_per_character"] == pytest.approx(expected, rel=0.05)

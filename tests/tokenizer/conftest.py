@@ -53,3 +53,10 @@ def tokenizer_folder(text_file: Path, tmp_path_factory: pytest.TempPathFactory) 
 @pytest.fixture(scope="session")
 def tokenizer(tokenizer_folder: Path) -> JapaneseTokenizer:
     return JapaneseTokenizer(tokenizer_folder)
+
+
+@pytest.fixture(scope="session")
+def unigram(text_file: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("tokenizer") / "unigram"
+    train_tokenizer(folder, TokenizerConfig(vocab_size=2500, model="unigram"), text=[str(text_file)], quiet=True)
+    return folder

@@ -6,7 +6,7 @@ from functools import cache
 from pathlib import Path
 
 from tokenizer.config import TokenizerConfig
-from tokenizer.pieces import FIXED
+from tokenizer.pieces import FIXED, FIXED_PIECES, NEWLINE
 
 
 @dataclass(frozen=True)
@@ -28,22 +28,29 @@ class Characters:
 def choose_characters(counts: Counter[str], config: TokenizerConfig) -> Characters:
     """Choose by frequency, then by code point, so that the same text gives the same pieces.
 
-    The space is a piece in any case. With ``common_kanji`` those that the text lacks follow those that it has.
+    Those of ``required_characters`` are pieces in any case. With ``common_kanji`` those that the text lacks follow those that it has.
     """
+    required = required_characters(config.model)
     share = 1.0 if config.model == "char" else config.max_character_share
-    most = max(min(int(config.vocab_size * share), config.vocab_size - FIXED - len(config.user_symbols)), 2)
-    ranked = sorted(counts, key=lambda character: (character != " ", -counts[character], character))
-    frequent = [
-        character for character in ranked if counts[character] >= config.min_character_count or character == " "
-    ]
-    known = set(frequent)
-    wanted = frequent + [character for character in common_kanji() * config.common_kanji if character not in known]
-    kept = wanted[: most if " " in counts else most - 1]
+    room = config.vocab_size - FIXED - len(config.user_symbols)
+    most = max(min(int(config.vocab_size * share), room), len(required) + 1)
+    ranked = sorted(counts, key=lambda character: (-counts[character], character))
+    frequent = [character for character in ranked if counts[character] >= config.min_character_count]
+    wanted = dict.fromkeys([*required, *frequent, *common_kanji() * config.common_kanji])
+    kept = list(wanted)[:most]
     left = set(kept)
     covered = sum(counts[character] for character in kept) / max(counts.total(), 1)
     dropped = [character for character in ranked if character not in left]
-    absent = [character for character in kept if character not in counts] + [" "] * (" " not in counts)
+    absent = [character for character in kept if character not in counts]
     return Characters(kept, dropped, absent, len(counts), covered)
+
+
+def required_characters(model: str) -> str:
+    """The space; and for a unigram what the names of special and byte pieces are spelled with.
+
+    Hugging Face's unigram takes such a name in a text for the piece wherever one of its characters is no piece itself.
+    """
+    return " " + ("".join(sorted(set("".join(FIXED_PIECES)) - {NEWLINE})) if model == "unigram" else "")
 
 
 @cache

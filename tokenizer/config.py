@@ -4,7 +4,7 @@ from dataclasses import dataclass, field, fields
 from typing import Literal, get_args
 
 from stage.errors import UsageError
-from tokenizer.pieces import FIXED, FIXED_PIECES
+from tokenizer.pieces import FIXED, FIXED_PIECES, NEWLINE
 
 
 @dataclass
@@ -61,10 +61,13 @@ class TokenizerConfig:
                 raise UsageError(f"--user_symbols {symbol!r}: is a fixed piece already")
         if len(set(self.user_symbols)) < len(self.user_symbols):
             raise UsageError("--user_symbols: one of them is named twice")
-        if self.vocab_size < FIXED + 2 + len(self.user_symbols):
+        # a unigram needs the characters of their names as well, see tokenizer.characters
+        names = len(set("".join(FIXED_PIECES)) - {NEWLINE}) if self.model == "unigram" else 0
+        least = FIXED + 2 + names + len(self.user_symbols)
+        if self.vocab_size < least:
             raise UsageError(
                 f"--vocab_size {self.vocab_size} cannot hold the {FIXED} fixed pieces (special, reserved, newline, bytes), "
-                f"the space, a character and the user symbols: {FIXED + 2 + len(self.user_symbols)} is the least, some thousands are usual"
+                f"the space, a character and the user symbols: {least} is the least, some thousands are usual"
             )
         if self.vocab_size > 1_000_000:
             raise UsageError(f"--vocab_size {self.vocab_size} is more than 1000000, the most that is supported")

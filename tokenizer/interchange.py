@@ -3,7 +3,8 @@
 A SentencePiece BPE model picks, among all neighbouring pieces, the pair whose union has the best score. Hugging Face's
 BPE picks the pair with the best rank in a list of merges. Both agree when that list holds, for each piece, each way to
 part it into two pieces of the vocabulary, in the order of the scores. Pieces spell a space as a space there, so that a literal
-▁ is not taken for one. A text that spells out a special piece is encoded otherwise: there it becomes that piece.
+▁ is not taken for one. ``split_special_tokens`` keeps a text that spells out a special piece from becoming that piece; the
+library tokenizers by itself needs ``encode_special_tokens = True`` for that.
 """
 
 import json
@@ -23,6 +24,10 @@ CHAT_TEMPLATE = (
     "{% endfor %}{% if add_generation_prompt %}<|assistant|>{% endif %}"
 )
 """How a conversation is written, in Jinja: each turn after the reserved piece of who speaks, ``</s>`` after an answer."""
+
+
+_NEVER = -100_000.0
+"""Score of a piece of a unigram that is never taken; a text is a few dozen per character at worst."""
 
 
 def write_hugging_face(folder: Path) -> None:
@@ -67,7 +72,11 @@ def tokenizer_json(tokenizer: JapaneseTokenizer) -> dict[str, Any]:
 def _model(tokenizer: JapaneseTokenizer, pieces: list[str]) -> dict[str, Any]:
     """The part that holds the pieces; a vocabulary of characters is a BPE without merges."""
     if tokenizer.model == "unigram":
-        scores = [tokenizer.score(index) for index in range(tokenizer.vocab_size)]
+        # special and byte pieces are no way to write a text, but there every piece is one: so they are the least likely of all
+        scores = [
+            _NEVER if tokenizer.is_control(index) or tokenizer.is_byte(index) else tokenizer.score(index)
+            for index in range(tokenizer.vocab_size)
+        ]
         vocab = [[piece, score] for piece, score in zip(pieces, scores, strict=True)]
         return {"type": "Unigram", "unk_id": UNKNOWN_ID, "vocab": vocab, "byte_fallback": True}
     return {
@@ -110,6 +119,7 @@ def tokenizer_config() -> dict[str, Any]:
         "eos_token": END,
         "pad_token": PADDING,
         "clean_up_tokenization_spaces": False,
+        "split_special_tokens": True,
         "add_bos_token": False,
         "add_eos_token": False,
         "chat_template": CHAT_TEMPLATE,

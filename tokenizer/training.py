@@ -120,7 +120,7 @@ def train_at_most(sample: LineSample, config: TokenizerConfig) -> TrainedPieces:
     chosen = choose_characters(counts, config)
     log.info(
         "tokenizer: %d of %d distinct characters become pieces and cover %.3f %% of the text",
-        len(chosen.kept),
+        len(chosen.kept) - len(chosen.absent),
         chosen.distinct,
         100 * chosen.covered,
     )
@@ -171,7 +171,7 @@ def _sentencepiece(lines: list[str], config: TokenizerConfig, chosen: Characters
     written = io.BytesIO()
     size = config.vocab_size - len(config.user_symbols)
     if config.model == "char":
-        size = min(size, FIXED + len(chosen.kept) + (" " not in chosen.kept))
+        size = min(size, FIXED + len(chosen.kept))
     with _captured_log() as captured:
         try:
             sentencepiece.SentencePieceTrainer.train(

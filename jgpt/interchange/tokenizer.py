@@ -1,11 +1,9 @@
 """The tokenizer's files as ``AutoTokenizer`` needs them: the ids of every text are those of ``JapaneseTokenizer``.
 
-They differ from the files of a tokenizer folder in that
-
-- ``tok(text)`` begins with ``<s>``, as training and generation do; ``add_special_tokens=False`` leaves it out;
-- a text that spells out a special piece is cut like any other text; special pieces are put in as ids. For a conversation
-  ``tok.split_special_tokens = False`` and ``tok.apply_chat_template(messages, sanitize_control_tokens=True)``: the template's own special
-  pieces are then such, and those that the messages spell out are not.
+They differ from the files of a tokenizer folder in that ``tok(text)`` begins with ``<s>``, as training and generation do;
+``add_special_tokens=False`` leaves it out. A text that spells out a special piece is cut like any other text; special pieces are put
+in as ids. For a conversation ``tok.split_special_tokens = False`` and ``tok.apply_chat_template(messages,
+sanitize_control_tokens=True)``: the template's own special pieces are then such, and those that the messages spell out are not.
 """
 
 import shutil
@@ -26,7 +24,6 @@ def write_tokenizer(source: Path, out: Path, context_length: int) -> None:
     write_json(out / tokenizer_file, exported(tokenizer_json(tokenizer)))
     config = tokenizer_config() | {
         "add_bos_token": True,
-        "split_special_tokens": True,
         "model_max_length": context_length,
         # no token_type_ids, which the models do not take
         "model_input_names": ["input_ids", "attention_mask"],

@@ -28,7 +28,9 @@ def tokenizer_train(prog: str, arguments: list[str]) -> None:
     parser.flag("corpus", str, None, "Documents folder to learn from (its train split).")
     parser.flag("text", str, [], "UTF-8 text files to learn from instead.", nargs="+")
     parser.common("out")
-    parser.configuration(TokenizerConfig)
+    parser.configuration(TokenizerConfig, skip=["user_symbols"])
+    symbols = "Strings that are one piece wherever they occur, and that no other piece touches."
+    parser.flag("user_symbols", str, [], symbols, nargs="+")
     parser.common("overwrite", "quiet")
     given = parser.parse_args(arguments)
     config = build(TokenizerConfig, given)

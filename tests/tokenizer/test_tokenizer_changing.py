@@ -23,7 +23,7 @@ def news(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return file
 
 
-@pytest.mark.parametrize(("model", "size", "shorter"), [("bpe", 2050, 0.7), ("unigram", 2010, 0.9)])
+@pytest.mark.parametrize(("model", "size", "shorter"), [("bpe", 2050, 0.7), ("unigram", 2006, 0.9)])
 def test_an_extended_tokenizer_keeps_its_ids_and_knows_the_new_text(
     text_file: Path, news: Path, tmp_path: Path, model: str, size: int, shorter: float
 ) -> None:

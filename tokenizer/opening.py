@@ -127,12 +127,14 @@ class HuggingFaceTokenizer:
         try:
             text = file.read_text("utf-8")
             self._tokenizer: Any = Tokenizer.from_str(text)
-            unknown = json.loads(text)["model"].get("unk_token")
+            model = json.loads(text)["model"]
+            by_name = self._tokenizer.token_to_id(model.get("unk_token") or "")
+            self._unknown = model.get("unk_id", by_name)
         except Exception as error:  # noqa: BLE001 - the library raises bare Exception
             raise ArtifactError(f"{file}: is not a tokenizer.json ({str(error).splitlines()[0]})") from None
         self._tokenizer.no_padding()
         self._tokenizer.no_truncation()
-        self._unknown = self._tokenizer.token_to_id(unknown) if unknown else None
+        self._parts: dict[int, bool] = {}
         self.vocab_size = int(self._tokenizer.get_vocab_size())
 
     def encode(self, text: str) -> list[int]:
@@ -152,8 +154,12 @@ class HuggingFaceTokenizer:
         return str(self._tokenizer.id_to_token(index))
 
     def is_byte(self, index: int) -> bool:
-        piece = self.piece(index)
-        return len(piece) == 6 and piece.startswith("<0x") and piece.endswith(">")
+        """``<0xE3>``, or a piece of a byte-level vocabulary that is no whole character."""
+        if index not in self._parts:
+            piece = self.piece(index)
+            fallback = len(piece) == 6 and piece.startswith("<0x") and piece.endswith(">")
+            self._parts[index] = fallback or "\ufffd" in self.decode([index])
+        return self._parts[index]
 
     def is_unknown(self, index: int) -> bool:
         return index == self._unknown

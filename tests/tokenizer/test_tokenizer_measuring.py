@@ -56,6 +56,72 @@ def test_each_kind_of_tokenizer_is_opened_and_says_what_it_loses(tokenizer_folde
     assert losses(load(tokenizer_folder / "tokenizer.json")) == []
 
 
+WIDTHS = ["half-width kana", "full-width letters and digits", "circled and squared characters"]
+SPACES = ["runs of spaces", "spaces at the beginning", "ideographic spaces"]
+KINDS: dict[str, tuple[dict[str, Any], list[str], list[str]]] = {
+    # as published models have been trained: settings, some of what they lose, and what they keep
+    "rinna": ({}, [*WIDTHS, *SPACES, "line ends", "characters outside the vocabulary", "the sign ▁"], []),
+    "llm-jp": (
+        {
+            "normalization_rule_name": "identity",
+            "byte_fallback": True,
+            "remove_extra_whitespaces": False,
+            "max_sentencepiece_length": 8,
+        }
+        | {"user_defined_symbols": ["\n"], "allow_whitespace_only_pieces": True},
+        ["the sign ▁"],
+        [*WIDTHS, *SPACES, "line ends", "characters outside the vocabulary"],
+    ),
+    "bpe, nfkc": (
+        {"model_type": "bpe", "normalization_rule_name": "nfkc", "byte_fallback": True},
+        [*WIDTHS, *SPACES],
+        ["line ends", "characters outside the vocabulary"],
+    ),
+}
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_sentencepiece_models_of_others_are_opened_measured_and_judged(
+    kind: str, tmp_path: Path, training_text: str
+) -> None:
+    settings, lost, kept = KINDS[kind]
+    lines = [line[:1000] for line in training_text.splitlines()[::3] if line.strip()]
+    written = io.BytesIO()
+    sentencepiece.SentencePieceTrainer.train(
+        sentence_iterator=iter(lines),
+        model_writer=written,
+        vocab_size=2500,
+        hard_vocab_limit=False,
+        minloglevel=3,
+        **settings,
+    )
+    (tmp_path / "其の.model").write_bytes(written.getvalue())
+    tokenizer = load(tmp_path / "其の.model")
+    found = losses(tokenizer)
+    assert set(lost) <= set(found) and not set(kept) & set(found)
+    figures = measure(tokenizer, cut_lines(["吾輩は猫である。", "𠮷野家で鷗外を読む。"]))
+    assert (figures["unknown_share"] > 0) == (kind == "rinna") == (figures["byte_fallback_share"] == 0)
+    assert 0.5 < figures["characters_per_token"] < 3 and 0.3 < figures["boundary_f1"] <= 1
+    # without a whole number of tokens a text could not be encoded at all
+    assert figures["loses"] == found and figures["tokens"] > 0
+
+
+def test_what_a_tokenizer_json_cannot_write_is_unknown_and_parts_of_characters_are_bytes(
+    tmp_path: Path, others: Path
+) -> None:
+    unigram = tokenizers.SentencePieceUnigramTokenizer()
+    unigram.train_from_iterator(
+        ["吾輩は猫である"] * 9, vocab_size=20, unk_token="<unk>", special_tokens=["<s>", "<unk>"], show_progress=False
+    )
+    unigram.save(str(tmp_path / "tokenizer.json"))
+    opened = load(tmp_path)
+    index = opened.encode("鷗")[-1]
+    assert opened.piece(index) == "<unk>" and opened.is_unknown(index) and not opened.is_unknown(0)
+    bytewise = load(others / "bytes")
+    assert [bytewise.is_byte(index) for index in bytewise.encode("𠮷")] == [True] * 4
+    assert not any(bytewise.is_byte(index) or bytewise.is_unknown(index) for index in bytewise.encode("the "))
+
+
 def test_spans_are_those_of_the_original_text(tokenizer_folder: Path, others: Path) -> None:
     text = "吾輩は▁𠮷野家で👨‍👩‍👧を\n見た。"
     for tokenizer in (load(tokenizer_folder), load(tokenizer_folder / "tokenizer.json")):

@@ -57,9 +57,9 @@ def _opened(path: Path) -> Iterator[pyarrow.parquet.ParquetFile]:
         ) from error
 
 
-def iterate_texts(folder: Path | str, split: str | None = None) -> Iterator[str]:
-    """The normalised texts of an artifact in order; only those of one split ("train" or "valid") if given."""
+def iterate_texts(folder: Path | str, split: str | None = None, source: str | None = None) -> Iterator[str]:
+    """The normalised texts of an artifact in order; only those of one split ("train" or "valid") and of one source if given."""
     for path in document_files(folder):
-        for row in iterate_file(path):
-            if split in (None, row["split"]):
+        for row in iterate_file(path, ("text", "split", "source")):
+            if split in (None, row["split"]) and source in (None, row["source"]):
                 yield row["text"]

@@ -23,8 +23,12 @@ class Text:
     licenses: list[dict[str, str]]
 
 
-def find_text(corpus: Path | str | None, files: Sequence[str], split: str, limit: int = 0) -> Text:
-    """The split of a documents folder, or text files (UTF-8, compressed or not); at most ``limit`` documents or files.
+def find_text(
+    corpus: Path | str | None, files: Sequence[str], split: str, limit: int = 0, source: str | None = None
+) -> Text:
+    """The split of a documents folder (or of one of its sources), or text files (UTF-8, compressed or not).
+
+    At most ``limit`` documents or files.
 
     Raises UsageError for both or neither; InputError for files that are missing; ArtifactError for a folder that is no corpus.
     """
@@ -34,7 +38,7 @@ def find_text(corpus: Path | str | None, files: Sequence[str], split: str, limit
         folder = corpus
         inputs = [artifact_input("corpus", folder, "corpus")]
         licenses = read_manifest(folder, "corpus").licenses
-        return Text(str(folder), lambda: islice(iterate_texts(folder, split), limit or None), inputs, licenses)
+        return Text(str(folder), lambda: islice(iterate_texts(folder, split, source), limit or None), inputs, licenses)
     found = [file for path in files for file in list_files(path, (".txt", ".text", ""))][: limit or None]
     inputs = [Input("text", file, sha256_file(file)) for file in found]
     licenses = [{"source": file, "license": "unknown"} for file in found]

@@ -92,6 +92,7 @@ def tokenizer_measure(prog: str, arguments: list[str]) -> None:
     parser.add_argument("tokenizers", nargs="+", type=str, help="Folders or files.")
     parser.flag("text", str, [], "UTF-8 text files to measure on.", nargs="+")
     parser.flag("corpus", str, None, "Documents folder to measure on instead (its valid split).")
+    parser.flag("source", str, None, "Of it only the documents of this source.")
     parser.flag(
         "sample_megabytes", float, 2.0, "Most text that is measured, in megabytes: a random sample of the lines."
     )
@@ -100,6 +101,7 @@ def tokenizer_measure(prog: str, arguments: list[str]) -> None:
     parser.flag("html", str, None, "Write a page that shows a passage cut by each as well.")
     parser.common("quiet")
     given = parser.parse_args(arguments)
+    from corpora.documents import document_files, iterate_file
     from tokenizer.comparison import names_of, text_table, write_page
     from tokenizer.measuring import cut_lines, measure
     from tokenizer.opening import load
@@ -109,10 +111,16 @@ def tokenizer_measure(prog: str, arguments: list[str]) -> None:
     if not 0 < given.sample_megabytes < float("inf"):
         raise UsageError(f"--sample_megabytes {given.sample_megabytes} must be above 0")
     tokenizers = dict(zip(names_of(given.tokenizers), map(load, given.tokenizers), strict=False))
-    text = find_text(given.corpus, given.text, "valid")
+    if given.source and not given.corpus:
+        raise UsageError("--source names a source of a documents folder: give --corpus")
+    text = find_text(given.corpus, given.text, "valid", source=given.source)
     sample = sample_lines(text.read(), int(given.sample_megabytes * 1e6), given.seed)
     if not sample.lines:
-        raise InputError(f"{text.name}: holds no text")
+        where = " in its valid split" if given.corpus else ""
+        if given.source:
+            found = {row["source"] for file in document_files(given.corpus) for row in iterate_file(file, ["source"])}
+            where += f" of the source {given.source}; it has {', '.join(sorted(found))}"
+        raise InputError(f"{text.name}: holds no text{where}")
     lines = cut_lines(sample.lines)
     bar = progress(tokenizers.items(), description="measure", unit="tokenizer", quiet=given.quiet)
     figures = {name: measure(tokenizer, lines) for name, tokenizer in bar}

@@ -11,10 +11,10 @@ import tokenizers
 from tokenizers import decoders, models, pre_tokenizers, trainers
 
 from stage.errors import ArtifactError
-from tokenizer import JapaneseTokenizer
+from tokenizer import JapaneseTokenizer, load, losses
 from tokenizer.comparison import MEASURES, names_of, text_table, write_page
 from tokenizer.measuring import Lines, cut_lines, efficiency, measure
-from tokenizer.opening import HuggingFaceTokenizer, SentencePieceTokenizer, load, losses
+from tokenizer.opening import HuggingFaceTokenizer, SentencePieceTokenizer
 from tokenizer.words import Word, Words
 
 

@@ -49,7 +49,7 @@ def read_row_group(path: Path, group: int, columns: Sequence[str]) -> list[list[
 @contextmanager
 def _opened(path: Path) -> Iterator[pyarrow.parquet.ParquetFile]:
     try:
-        with pyarrow.parquet.ParquetFile(path) as file:
+        with pyarrow.parquet.ParquetFile(path, page_checksum_verification=True) as file:
             yield file
     except (pyarrow.ArrowException, OSError) as error:
         raise ArtifactError(

@@ -14,7 +14,9 @@ _GROUP_ROWS = 20_000
 
 def parquet_writer(path: Path, schema: pyarrow.Schema) -> pyarrow.parquet.ParquetWriter:
     """A writer (zstd) without statistics of texts, which would hold whole documents."""
-    return pyarrow.parquet.ParquetWriter(path, schema, compression="zstd", write_statistics=["split", "source"])
+    return pyarrow.parquet.ParquetWriter(
+        path, schema, compression="zstd", write_statistics=["split", "source"], write_page_checksum=True
+    )
 
 
 class RotatingWriter:

@@ -118,6 +118,7 @@ class Parser(ArgumentParser):
         if not isinstance(settings, dict):
             self.error(f"{where}: {_shown(settings)}; a mapping of settings is expected")
         hints = {action.dest: getattr(action, "_typehint", None) for action in self._actions}
+        several = {action.dest for action in self._actions if action.nargs in ("+", "*")}
         for key, value in settings.items():
             name = f"{prefix}{key}"
             inner = next(iter(typing.get_args(hints.get(name))), None)
@@ -132,6 +133,10 @@ class Parser(ArgumentParser):
                     isinstance(value, list) and all(isinstance(entry, dict) and "path" in entry for entry in value)
                 ):
                     self.error(f"{file}: {name}: each entry needs path: …, as in [{{path: novel.txt}}]")
+            elif name in several and not (
+                isinstance(value, list) and all(isinstance(each, str | int | float) for each in value)
+            ):
+                self.error(f"{file}: {name}: a list is expected, as in [one, two]")
             elif value is None:
                 self.error(f"{file}: {name}: is empty; give a value or leave it out")
 

@@ -13,6 +13,7 @@ from stage.files import sha256_file
 from stage.version import VERSION
 
 SCHEMA = 1
+_SMALL = 1 << 20  # bytes of a file that is always hashed
 NAME = "manifest.json"
 MARKER = ".jgpt-partial"
 """A file in folders of ours that are not complete or about to be deleted; no output."""
@@ -133,7 +134,7 @@ def read_manifest(folder: Path | str, stage: str | None = None) -> Manifest:
 
 
 def check_outputs(folder: Path | str, manifest: Manifest, deep: bool = False) -> None:
-    """Raise ArtifactError unless every file of the manifest is there with its size and, when ``deep``, its hash."""
+    """Raise ArtifactError unless every file of the manifest is there with its size and, when small or ``deep``, its hash."""
     for output in manifest.outputs:
         file = Path(folder) / output.path
         if not file.is_file():
@@ -142,7 +143,7 @@ def check_outputs(folder: Path | str, manifest: Manifest, deep: bool = False) ->
             raise ArtifactError(
                 f"{file}: has {file.stat().st_size} bytes, {output.bytes} were written: make the folder anew with --overwrite"
             )
-        if deep and sha256_file(str(file)) != output.sha256:
+        if (deep or output.bytes <= _SMALL) and sha256_file(str(file)) != output.sha256:
             raise ArtifactError(
                 f"{file}: its content was changed since it was written: make the folder anew with --overwrite"
             )

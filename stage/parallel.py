@@ -2,12 +2,13 @@
 
 import os
 import signal
+import threading
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
-from multiprocessing import active_children, get_context
+from multiprocessing import active_children, get_context, parent_process
 from typing import TypeVar
 
 from stage.errors import JgptError, UsageError
@@ -49,7 +50,7 @@ def run_over(
                 yield result
             return
         # spawn: the parent may hold threads (torch, Arrow) that do not survive a fork
-        pool = ProcessPoolExecutor(workers, mp_context=get_context("spawn"), initializer=_ignore_interrupts)
+        pool = ProcessPoolExecutor(workers, mp_context=get_context("spawn"), initializer=_in_worker)
         try:
             waiting = iter(tasks)
             running: deque[Future[R]] = deque()
@@ -76,10 +77,17 @@ def run_over(
             pool.shutdown(wait=True, cancel_futures=True)
 
 
-def _ignore_interrupts() -> None:
-    """In a worker: Ctrl-C reaches every process of the terminal, but the parent alone decides what it means."""
+def _in_worker() -> None:
+    """Ctrl-C reaches every process of the terminal, but the parent alone decides what it means; a worker ends when the parent has."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})
+    threading.Thread(target=_end_with_parent, daemon=True).start()
+
+
+def _end_with_parent() -> None:
+    if parent := parent_process():
+        parent.join()
+        os._exit(1)
 
 
 @contextmanager

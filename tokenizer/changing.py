@@ -8,11 +8,12 @@ from typing import Any
 from stage.errors import UsageError
 from stage.folder import Made, write_folder
 from stage.manifest import Input, Manifest, artifact_input, read_manifest, write_json
-from tokenizer.config import TokenizerConfig
+from tokenizer.config import MOST_PIECES, TokenizerConfig
 from tokenizer.interchange import write_hugging_face
 from tokenizer.japanese import MODEL_NAME, JapaneseTokenizer
 from tokenizer.model_file import Kind, append_pieces, keep_pieces
 from tokenizer.pieces import FIXED
+from tokenizer.sampling import LineSample
 from tokenizer.text import Text
 from tokenizer.training import train_at_most, training_sample
 
@@ -35,12 +36,21 @@ def extend_tokenizer(
     before = read_manifest(tokenizer, "tokenizer")
     known = {entry.name for entry in fields(TokenizerConfig)}
     given = {name: value for name, value in before.parameters.items() if name in known}
-    config = replace(TokenizerConfig(**given), vocab_size=vocab_size, user_symbols=[])
+    config = replace(TokenizerConfig(**given), vocab_size=vocab_size)
 
     def make(folder: Path) -> Made:
-        learned = JapaneseTokenizer.of(train_at_most(training_sample(text, config, quiet), config).model)
+        sample = training_sample(text, config, quiet)
         model = (Path(tokenizer) / MODEL_NAME).read_bytes()
-        added = new_pieces(model, old, learned, vocab_size - old.vocab_size)
+        most = room = vocab_size - old.vocab_size
+        # of what works the largest is told, which may again not be reached
+        while len(added := _learned(sample, config, model, old, most)) < most:
+            most = len(added)
+        if most < room:
+            raise UsageError(
+                f"--vocab_size {vocab_size} is more than this text can fill: the largest that works is {old.vocab_size + most}"
+                if most
+                else f"--vocab_size {vocab_size}: the text asks for no piece that the tokenizer lacks"
+            )
         return _made(folder, append_pieces(model, added), [*before.licenses, *text.licenses])
 
     return _write(out, tokenizer, {"extended_to": vocab_size}, make, text.inputs, overwrite)
@@ -69,21 +79,29 @@ def prune_tokenizer(tokenizer: Path | str, out: Path | str, vocab_size: int, *, 
     return _write(out, tokenizer, {"pruned_to": vocab_size}, make, [], overwrite)
 
 
+def _learned(
+    sample: LineSample, config: TokenizerConfig, model: bytes, old: JapaneseTokenizer, room: int
+) -> list[tuple[str, Kind, float]]:
+    """Up to so many new pieces: of ever larger tokenizers, as the old one has some of each, until the text gives no more."""
+    size = old.vocab_size + room
+    while True:
+        learned = JapaneseTokenizer.of(train_at_most(sample, replace(config, vocab_size=size)).model)
+        found = new_pieces(model, old, learned, room)
+        if len(found) == room or learned.vocab_size < size or size == MOST_PIECES:
+            return found
+        size = min(size + 2 * (room - len(found)), MOST_PIECES)
+
+
 def new_pieces(
     model: bytes, old: JapaneseTokenizer, learned: JapaneseTokenizer, room: int
 ) -> list[tuple[str, Kind, float]]:
-    """So many of the learned pieces that the old tokenizer lacks, merges with scores below all of its own."""
+    """Up to so many of the learned pieces that the old tokenizer lacks, merges with scores below all of its own."""
     known = {old.piece(index) for index in range(old.vocab_size)}
     candidates = [learned.piece(index) for index in range(FIXED, learned.vocab_size)]
     # characters first: the longer pieces are made of them
     wanted = sorted((piece for piece in candidates if piece not in known), key=lambda piece: len(piece) > 1)
     lowest = min(old.score(index) for index in range(old.vocab_size))
     while True:
-        if len(wanted) < room:
-            raise UsageError(
-                f"--vocab_size {old.vocab_size + room} is more than this text can fill: the largest that works is "
-                f"{old.vocab_size + len(wanted)}"
-            )
         # of a merge the score is its rank, of a piece of a unigram its likelihood
         scores = (
             learned.score(learned.piece_id(piece)) if old.model == "unigram" else lowest - 1 - rank

@@ -37,7 +37,7 @@ def choose_characters(counts: Counter[str], config: TokenizerConfig) -> Characte
     ranked = sorted(counts, key=lambda character: (-counts[character], character))
     frequent = [character for character in ranked if counts[character] >= config.min_character_count]
     wanted = dict.fromkeys([*required, *frequent, *common_kanji() * config.common_kanji])
-    kept = list(wanted)[:most]
+    kept = [character for character in wanted if character not in config.user_symbols][:most]
     left = set(kept)
     covered = sum(counts[character] for character in kept) / max(counts.total(), 1)
     dropped = [character for character in ranked if character not in left]

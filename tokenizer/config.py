@@ -6,6 +6,9 @@ from typing import Literal, get_args
 from stage.errors import UsageError
 from tokenizer.pieces import FIXED, FIXED_PIECES, NEWLINE
 
+MOST_PIECES = 1_000_000
+_LONGEST_SYMBOL = 500
+
 
 @dataclass
 class TokenizerConfig:
@@ -57,20 +60,19 @@ class TokenizerConfig:
                 raise UsageError(
                     f"--user_symbols {symbol!r}: a symbol holds no spaces, no ▁ and at least one character"
                 )
-            if symbol in FIXED_PIECES:
-                raise UsageError(f"--user_symbols {symbol!r}: is a fixed piece already")
+            if fixed := next((piece for piece in FIXED_PIECES if symbol in piece), None):
+                raise UsageError(f"--user_symbols {symbol!r}: stands in the name of the fixed piece {fixed}")
+            if len(symbol) > _LONGEST_SYMBOL:
+                raise UsageError(f"--user_symbols {symbol[:20]!r}…: is longer than {_LONGEST_SYMBOL} characters")
         if len(set(self.user_symbols)) < len(self.user_symbols):
             raise UsageError("--user_symbols: one of them is named twice")
-        # a unigram needs the characters of their names as well, see tokenizer.characters
-        names = len(set("".join(FIXED_PIECES)) - {NEWLINE}) if self.model == "unigram" else 0
-        least = FIXED + 2 + names + len(self.user_symbols)
-        if self.vocab_size < least:
+        if self.vocab_size < (least := smallest_size(self)):
             raise UsageError(
                 f"--vocab_size {self.vocab_size} cannot hold the {FIXED} fixed pieces (special, reserved, newline, bytes), "
                 f"the space, a character and the user symbols: {least} is the least, some thousands are usual"
             )
-        if self.vocab_size > 1_000_000:
-            raise UsageError(f"--vocab_size {self.vocab_size} is more than 1000000, the most that is supported")
+        if self.vocab_size > MOST_PIECES:
+            raise UsageError(f"--vocab_size {self.vocab_size} is more than {MOST_PIECES}, the most that is supported")
         if not 0 < self.max_character_share <= 1:
             raise UsageError(f"--max_character_share {self.max_character_share} lies outside 0 to 1")
         if self.min_character_count < 1:
@@ -81,3 +83,9 @@ class TokenizerConfig:
             raise UsageError(f"--sample_megabytes {self.sample_megabytes} must be above 0")
         if self.limit < 0:
             raise UsageError(f"--limit {self.limit} must be 0 (all) or more")
+
+
+def smallest_size(config: TokenizerConfig) -> int:
+    """The smallest vocabulary of a kind: a unigram needs the characters of the fixed pieces' names as well (``tokenizer.characters``)."""
+    names = len(set("".join(FIXED_PIECES)) - {NEWLINE}) if config.model == "unigram" else 0
+    return FIXED + 2 + names + len(config.user_symbols)

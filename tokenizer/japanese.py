@@ -1,6 +1,7 @@
 """``JapaneseTokenizer``: encode any string to ids and decode them to exactly that string again."""
 
 import codecs
+import re
 from collections.abc import Iterable, Sequence
 from itertools import compress
 from pathlib import Path
@@ -63,8 +64,14 @@ class JapaneseTokenizer:
         self.model, kinds = type_and_kinds(model)
         """``bpe``, ``unigram`` or ``char``."""
         self._symbols = frozenset(index for index, kind in enumerate(kinds) if kind == Kind.USER_DEFINED)
+        # where a text is cut before SentencePiece sees it: at a literal ▁; and, as its unigram has other ideas of runs that hold one
+        # symbol or another, at those, the longest first
+        symbols = sorted(map(self.piece, self._symbols), key=len, reverse=True) if self.model == "unigram" else []
+        longer = [symbol for symbol in symbols if len(symbol) > 1]
+        self._cuts = re.compile(f"({'|'.join(map(re.escape, [SPACE, *longer]))})")
+        self._cut_ids = {symbol: [int(processor.piece_to_id(symbol))] for symbol in longer}
         # the three byte pieces of a literal ▁, which SentencePiece itself would take for a space
-        self._space_mark_ids = [processor.piece_to_id(f"<0x{byte:02X}>") for byte in SPACE.encode()]
+        self._cut_ids[SPACE] = [processor.piece_to_id(f"<0x{byte:02X}>") for byte in SPACE.encode()]
 
     def encode(self, text: str, *, begin: bool = False, end: bool = False) -> list[int]:
         """Ids of a text; ``<s>`` before and ``</s>`` after it only when asked for.
@@ -73,9 +80,8 @@ class JapaneseTokenizer:
         """
         self._check_encodable(text)
         ids: list[int] = []
-        for number, part in enumerate(text.split(SPACE)):
-            ids += self._space_mark_ids if number else []
-            ids += self._processor.encode(part)
+        for number, part in enumerate(self._cuts.split(text)):
+            ids += self._cut_ids[part] if number % 2 else self._processor.encode(part)
         return [BEGIN_ID] * begin + ids + [END_ID] * end
 
     def encode_with_spans(self, text: str) -> tuple[list[int], list[Span]]:
@@ -87,14 +93,14 @@ class JapaneseTokenizer:
         ids: list[int] = []
         spans: list[Span] = []
         at = 0
-        for number, part in enumerate(text.split(SPACE)):
-            if number:
-                ids += self._space_mark_ids
-                spans += [(at, at + 1)] * len(self._space_mark_ids)
-                at += 1
-            found, places = ids_and_spans(self._processor, part)
-            ids += found
-            spans += [(at + begin, at + end) for begin, end in places]
+        for number, part in enumerate(self._cuts.split(text)):
+            if number % 2:
+                ids += self._cut_ids[part]
+                spans += [(at, at + len(part))] * len(self._cut_ids[part])
+            else:
+                found, places = ids_and_spans(self._processor, part)
+                ids += found
+                spans += [(at + begin, at + end) for begin, end in places]
             at += len(part)
         return ids, spans
 
@@ -106,7 +112,7 @@ class JapaneseTokenizer:
         """The same as arrays of int32, [N] each; the fastest way to encode much text on one core."""
         import numpy as np
 
-        plain = [SPACE not in text for text in texts]
+        plain = [not any(cut in text for cut in self._cut_ids) for text in texts]
         try:
             found = iter(self._processor.encode_as_numpy(list(compress(texts, plain)), num_threads=1))
         except (RuntimeError, TypeError):

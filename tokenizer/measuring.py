@@ -97,7 +97,7 @@ def efficiency(counts: Any, vocab_size: int, order: float) -> float:
         entropy = -math.fsum(share * math.log(share) for share in shares)
     else:
         entropy = math.log(math.fsum(share**order for share in shares)) / (1 - order)
-    return entropy / math.log(vocab_size)
+    return abs(entropy) / math.log(vocab_size)
 
 
 def _compare(text: str, spans: Sequence[Span], words: Sequence[Word], tally: Counter[str]) -> None:

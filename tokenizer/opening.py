@@ -1,7 +1,8 @@
 """Opening tokenizers of other makers: any SentencePiece ``.model`` and any ``tokenizer.json`` of Hugging Face tokenizers."""
 
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -134,18 +135,29 @@ class HuggingFaceTokenizer:
             raise ArtifactError(f"{file}: is not a tokenizer.json ({str(error).splitlines()[0]})") from None
         self._tokenizer.no_padding()
         self._tokenizer.no_truncation()
+        self._file = file
         self._parts: dict[int, bool] = {}
         self.vocab_size = int(self._tokenizer.get_vocab_size())
 
     def encode(self, text: str) -> list[int]:
-        return list(self._tokenizer.encode(text, add_special_tokens=False).ids)
+        return self.encode_with_spans(text)[0]
 
     def encode_batch(self, texts: Sequence[str]) -> list[list[int]]:
-        return [list(found.ids) for found in self._tokenizer.encode_batch_fast(list(texts), add_special_tokens=False)]
+        with self._named():
+            found = self._tokenizer.encode_batch_fast(list(texts), add_special_tokens=False)
+        return [list(each.ids) for each in found]
 
     def encode_with_spans(self, text: str) -> tuple[list[int], list[Span]]:
-        found = self._tokenizer.encode(text, add_special_tokens=False)
+        with self._named():
+            found = self._tokenizer.encode(text, add_special_tokens=False)
         return list(found.ids), list(found.offsets)
+
+    @contextmanager
+    def _named(self) -> Iterator[None]:
+        try:
+            yield
+        except Exception as error:  # noqa: BLE001 - the library raises nothing more particular
+            raise ArtifactError(f"{self._file}: cannot encode this text ({str(error).splitlines()[0]})") from None
 
     def decode(self, ids: Iterable[int]) -> str:
         return str(self._tokenizer.decode(list(ids), skip_special_tokens=False))

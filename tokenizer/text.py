@@ -73,5 +73,5 @@ def _decoded(block: bytes, path: str, offset: int) -> str:
         return text.removeprefix("\ufeff") if offset == 0 else text
     except UnicodeDecodeError as error:
         raise InputError(
-            f"{path}: byte {offset + error.start} is not UTF-8; `jgpt corpus build` reads Shift_JIS too: train on its folder"
+            f"{path}: byte {offset + error.start} is not UTF-8; `jgpt corpus build` reads Shift_JIS and others: use its folder with --corpus"
         ) from None

@@ -5,8 +5,9 @@ import logging
 import os
 import re
 import tempfile
+import threading
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, replace
 from hashlib import sha256
@@ -20,16 +21,17 @@ from stage.folder import Made, write_folder
 from stage.manifest import Input, Manifest
 from stage.progress import progress
 from tokenizer.characters import Characters, choose_characters
-from tokenizer.config import TokenizerConfig
+from tokenizer.config import TokenizerConfig, smallest_size
 from tokenizer.interchange import write_hugging_face
 from tokenizer.japanese import MODEL_NAME, JapaneseTokenizer
 from tokenizer.model_file import Kind, append_pieces, rounded_scores
-from tokenizer.pieces import BEGIN, END, FIXED, NEWLINE, PADDING, RESERVED, SPACE, UNKNOWN
+from tokenizer.pieces import BEGIN, END, FIXED, FIXED_PIECES, NEWLINE, PADDING, RESERVED, SPACE, UNKNOWN
 from tokenizer.sampling import BOUNDARY, LineSample, sample_lines
 from tokenizer.text import Text, find_text
 from tokenizer.words import Words
 
 log = logging.getLogger(__name__)
+_NAME = re.compile("|".join(re.escape(name) for name in FIXED_PIECES if name != NEWLINE))
 
 
 def train_tokenizer(
@@ -84,7 +86,16 @@ def training_sample(text: Text, config: TokenizerConfig, quiet: bool) -> LineSam
     bar = progress(text.read(), description="tokenizer: reading", unit="documents", quiet=quiet)
     sample = sample_lines(bar, int(config.sample_megabytes * 1e6), config.seed)
     if not any(map(str.strip, sample.lines)):
+        if sample.seen_bytes and not sample.lines:
+            raise UsageError(f"--sample_megabytes {config.sample_megabytes}: has no room for a line of {text.name}")
         raise InputError(f"{text.name}: holds no text to train a tokenizer on")
+    for line in sample.lines:
+        try:
+            line.encode()
+        except UnicodeEncodeError as error:
+            raise InputError(
+                f"{text.name}: a line holds a lone surrogate (character {error.start} of {line[:20]!r}…), which no encoding can hold"
+            ) from None
     return sample
 
 
@@ -103,9 +114,12 @@ def train_pieces(sample: LineSample, config: TokenizerConfig) -> TrainedPieces:
     if reached == config.vocab_size or config.model == "char":
         return trained
     # a smaller vocabulary has room for fewer characters and may not be filled either: go down until it is
-    largest = reached
-    while (reached := train_at_most(sample, replace(config, vocab_size=largest)).counts["vocab_size"]) < largest:
+    largest = 0
+    while reached != largest:
         largest = reached
+        if largest < smallest_size(config):
+            raise UsageError(f"--vocab_size {config.vocab_size}: the text is too short for a tokenizer of this kind")
+        reached = train_at_most(sample, replace(config, vocab_size=largest)).counts["vocab_size"]
     raise UsageError(
         f"--vocab_size {config.vocab_size} is more than this text can fill: the largest that works is {largest}"
     )
@@ -113,7 +127,7 @@ def train_pieces(sample: LineSample, config: TokenizerConfig) -> TrainedPieces:
 
 def train_at_most(sample: LineSample, config: TokenizerConfig) -> TrainedPieces:
     """A model of at most the size asked for."""
-    lines = _without_symbols(sample.lines, config.user_symbols)
+    lines = _without_names(_without_symbols(sample.lines, config.user_symbols))
     counts = Counter[str]()
     for start in range(0, len(lines), 10_000):
         counts.update("".join(lines[start : start + 10_000]))
@@ -128,6 +142,10 @@ def train_at_most(sample: LineSample, config: TokenizerConfig) -> TrainedPieces:
         # the trainer must not merge across a character that is no piece: cut there
         cut = dict.fromkeys(map(ord, chosen.dropped), "\n")
         lines = [part for line in lines for part in line.translate(cut).split("\n") if part]
+    if not lines:
+        raise InputError(
+            "no text to learn from is left without user symbols and characters that --min_character_count leaves out"
+        )
     if config.boundaries == "mecab":
         words = Words()
         lines = [words.parted(line, BOUNDARY) for line in lines]
@@ -166,6 +184,15 @@ def _without_symbols(lines: list[str], symbols: Sequence[str]) -> list[str]:
     return [part for line in lines for part in pattern.split(line) if part]
 
 
+def _without_names(lines: list[str]) -> list[str]:
+    """The lines cut inside whatever spells a special or byte piece, which the trainer would take for that piece."""
+    return [
+        part
+        for line in lines
+        for part in (_NAME.sub(lambda match: f"<\n{match[0][1:]}", line).split("\n") if "<" in line else [line])
+    ]
+
+
 def _sentencepiece(lines: list[str], config: TokenizerConfig, chosen: Characters) -> bytes:
     """A serialised model of SentencePiece's trainer; raises JgptError where it fails or skips a line."""
     written = io.BytesIO()
@@ -174,7 +201,8 @@ def _sentencepiece(lines: list[str], config: TokenizerConfig, chosen: Characters
         size = min(size, FIXED + len(chosen.kept))
     with _captured_log() as captured:
         try:
-            sentencepiece.SentencePieceTrainer.train(
+            _interruptibly(
+                sentencepiece.SentencePieceTrainer.train,
                 sentence_iterator=iter(lines),
                 model_writer=written,
                 model_type=config.model,
@@ -223,6 +251,24 @@ def summary(tokenizer: JapaneseTokenizer, lines: Sequence[str]) -> dict[str, Any
         "byte_fallback_share": round(byte_tokens / max(tokens, 1), 6),
         "round_trip_exact": round(exact / max(len(lines), 1), 6),
     }
+
+
+def _interruptibly(function: Callable[..., object], **arguments: object) -> None:
+    """Call a function that runs for minutes without Python in a thread, so that Ctrl-C is heard meanwhile."""
+    raised: list[BaseException] = []
+
+    def call() -> None:
+        try:
+            function(**arguments)
+        except BaseException as error:  # noqa: BLE001 - raised again below
+            raised.append(error)
+
+    thread = threading.Thread(target=call, daemon=True)
+    thread.start()
+    while thread.is_alive():
+        thread.join(0.1)
+    if raised:
+        raise raised[0]
 
 
 def _check_nothing_skipped(trainer_log: str, lines: int) -> None:

@@ -3,7 +3,8 @@
 For each variant a tokenizer is trained on the train split of a documents folder and the corpus is encoded; then the same small GPT is
 trained on it for the same wall time, once a seed, and measured on all held-out documents. Bits per character compare across
 vocabularies; the definition is that of ``jgpt eval``, and what a tokenizer of another maker cannot write (``<unk>``) is charged as
-its bytes on top. What such a tokenizer changes without saying so (line ends, widths) is not charged, to its favour.
+its bytes on top. Line ends, which such tokenizers do not know either, are ``<unk>`` without a charge, so that they have to be
+predicted; other things that they change without saying so (widths, spaces at the beginning) cost nothing, to their favour.
 A JSON line a run goes to ``--out``; a run whose line is there is not made again.
 """
 
@@ -59,6 +60,8 @@ VARIANTS: dict[str, str] = {
 
 _WORDS_SHARE = 0.7
 """Of the vocabulary, for the first stage of two."""
+
+_UNKNOWN = 0  # the id of <unk> in every model here
 
 
 def main() -> None:
@@ -167,7 +170,7 @@ def write_other_shards(corpus: Path, model: Path, out: Path) -> None:
             texts = iterate_texts(corpus, split)
             documents = characters = 0
             while batch := list(islice(texts, 256)):
-                encoded = [[*begin, *ids, *end] for ids in tokenizer.encode_batch(batch)]
+                encoded = [[*begin, *encode_lines(tokenizer, text), *end] for text in batch]
                 writer.add(
                     np.array([index for ids in encoded for index in ids], dtype),
                     np.array([len(ids) for ids in encoded], np.int64),
@@ -235,7 +238,7 @@ def bits_per_character(corpus: Path, folder: Path, trained: Path) -> dict[str, A
     unknown_bits = [0] * len(rows)
     if (folder / "other.model").exists():
         other = opening.SentencePieceTokenizer(folder / "other.model")
-        unknown_bits = [8 * unknown_bytes(other, row["text"]) for row in rows]
+        unknown_bits = [8 * sum(unknown_bytes(other, line) for line in row["text"].split("\n")) for row in rows]
     bits: dict[str, float] = defaultdict(float)
     characters: dict[str, int] = defaultdict(int)
     for row, values, charged in zip(rows, scores, unknown_bits, strict=True):
@@ -248,6 +251,14 @@ def bits_per_character(corpus: Path, folder: Path, trained: Path) -> dict[str, A
         "sources": found,
         "charged_for_unknown": round(sum(unknown_bits) / characters[""], 5),
     }
+
+
+def encode_lines(tokenizer: opening.SentencePieceTokenizer, text: str) -> list[int]:
+    """A text line by line, as such models are used, with ``<unk>`` for the line ends that they do not know; these are not charged."""
+    ids: list[int] = []
+    for number, line in enumerate(tokenizer.encode_batch(text.split("\n"))):
+        ids += [_UNKNOWN] * (number > 0) + line
+    return ids
 
 
 def unknown_bytes(tokenizer: opening.SentencePieceTokenizer, text: str) -> int:

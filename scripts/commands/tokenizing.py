@@ -2,6 +2,7 @@
 
 import json
 import logging
+import os
 import sys
 from pathlib import Path
 
@@ -99,8 +100,12 @@ def tokenizer_measure(prog: str, arguments: list[str]) -> None:
     parser.flag("seed", int, 0, "Chooses the sample.")
     parser.flag("json", bool, False, "Print JSON.")
     parser.flag("html", str, None, "Write a page that shows a passage cut by each as well.")
-    parser.common("quiet")
+    parser.common("overwrite", "quiet")
     given = parser.parse_args(arguments)
+    if given.html and (os.path.exists(given.html) and not given.overwrite):
+        raise UsageError(f"--html {given.html}: is there already; --overwrite replaces it")
+    if given.html and not os.path.isdir(os.path.dirname(given.html) or "."):
+        raise UsageError(f"--html {given.html}: there is no folder {os.path.dirname(given.html)}; make it first")
     from corpora.documents import document_files, iterate_file
     from tokenizer.comparison import names_of, text_table, write_page
     from tokenizer.measuring import cut_lines, measure
@@ -142,11 +147,15 @@ def tokenizer_show(prog: str, arguments: list[str]) -> None:
             "jgpt tokenizer show --tokenizer my/tokenizer other/tokenizer.json '吾輩は猫である。'",
         ],
     )
-    parser.add_argument("text", type=str, help="The text.")
+    parser.add_argument("text", type=str, nargs="?", help="The text; may also stand behind the tokenizers.")
     parser.add_argument("--tokenizer", type=str, nargs="+", required=True, help="Folders or files, as for measure.")
     parser.flag("ids", bool, False, "Print the id of each piece as well, a line a piece.")
     parser.common("quiet")
     given = parser.parse_args(arguments)
+    if given.text is None:
+        if len(given.tokenizer) < 2:
+            parser.error("the text to show is missing")
+        given.text = given.tokenizer.pop()
     from tokenizer.comparison import names_of
     from tokenizer.opening import load
 
@@ -209,4 +218,7 @@ def tokenizer_decode(prog: str, arguments: list[str]) -> None:
             ids = [int(word) for word in line.split()]
         except ValueError:
             raise InputError(f"stdin, line {number}: expected ids parted by spaces") from None
-        print(tokenizer.decode(ids, special=given.special))
+        try:
+            print(tokenizer.decode(ids, special=given.special))
+        except UsageError as error:
+            raise InputError(f"stdin, line {number}: {error}") from None

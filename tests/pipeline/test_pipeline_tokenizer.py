@@ -28,6 +28,13 @@ def test_measures_are_printed_as_a_table_and_as_json_and_written_as_a_page(run, 
     assert status == 0
     assert printed.splitlines()[0].split() == ["tokenizer", "tokenizer.json"]
     assert len([line for line in printed.splitlines() if line.startswith("characters per token")]) == 1
+    found = jgpt("tokenizer", "measure", *both, "--text", heldout, "--html", heldout)
+    assert found[0] == 2 and "is there already; --overwrite replaces it" in found[2]
+    assert heldout.read_text("utf-8") == TEXT * 30
+    assert (
+        "there is no folder"
+        in jgpt("tokenizer", "measure", *both, "--text", heldout, "--html", tmp_path / "無" / "x.html")[2]
+    )
     page = (tmp_path / "比較.html").read_text("utf-8")
     assert "分割の例" in page and "https://" not in page.split("<body", 1)[1]
     status, printed, _ = jgpt("tokenizer", "measure", *both, "--text", heldout, "--json", "--quiet")
@@ -50,6 +57,8 @@ def test_one_source_of_a_corpus_is_measured_alone(run, jgpt):
 def test_pieces_are_shown_side_by_side(run, jgpt):
     shown = jgpt("tokenizer", "show", "天地を𠮷", "--tokenizer", run / "tokenizer")[1]
     assert shown.strip().replace("|", "").startswith("天地を<0xF0>")
+    assert jgpt("tokenizer", "show", "--tokenizer", run / "tokenizer", "天地を𠮷")[1] == shown
+    assert "the text to show is missing" in jgpt("tokenizer", "show", "--tokenizer", run / "tokenizer")[2]
     both = jgpt("tokenizer", "show", "天地", "--ids", "--tokenizer", run / "tokenizer", run / "shards")[1].splitlines()
     ids = JapaneseTokenizer(run / "tokenizer").encode("天地")
     assert both[0] == f"tokenizer: {len(ids)} tokens"
@@ -80,6 +89,15 @@ def test_user_symbols_are_several_words(heldout, jgpt, tmp_path):
     status, _, errors = jgpt("tokenizer", "train", "--text", heldout, *flags)
     assert status == 0, errors
     assert JapaneseTokenizer(tmp_path / "t").encode("<|考|>。。") == [308, 309]
+
+
+def test_lists_in_a_configuration_file_are_lists(heldout, jgpt, tmp_path):
+    for wrong in ("foo", "{a: b}", "[[a]]"):
+        (tmp_path / "c.yaml").write_text(f"user_symbols: {wrong}\n")
+        status, _, errors = jgpt(
+            "tokenizer", "train", "--text", heldout, "--config", tmp_path / "c.yaml", "--out", tmp_path / "t"
+        )
+        assert status == 2 and "user_symbols: a list is expected" in errors
 
 
 def test_another_encoder_writes_the_same_shards(run, jgpt, tmp_path):

@@ -129,14 +129,18 @@ def test_missing_folders_files_and_unfinished_runs_are_told_apart(tmp_path: Path
         read_manifest(tmp_path / "空", "corpus")
 
 
-def test_outputs_that_are_missing_shortened_or_altered_are_found(tmp_path: Path) -> None:
+def test_outputs_that_are_missing_shortened_or_altered_are_found(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     manifest = make(tmp_path / "a")
     file = tmp_path / "a" / "本文.txt"
     check_outputs(tmp_path / "a", manifest, deep=True)
     file.write_text("雪靄\n")  # as long as before
+    for deep in (False, True):
+        with pytest.raises(ArtifactError, match=r"本文\.txt: its content was changed"):
+            check_outputs(tmp_path / "a", manifest, deep=deep)
+    monkeypatch.setattr("stage.manifest._SMALL", 3)  # a large file is hashed only when that is asked for
     check_outputs(tmp_path / "a", manifest)
-    with pytest.raises(ArtifactError, match=r"本文\.txt: its content was changed"):
-        check_outputs(tmp_path / "a", manifest, deep=True)
     file.write_text("雪")
     with pytest.raises(ArtifactError, match=r"本文\.txt: has 3 bytes, 7 were written"):
         check_outputs(tmp_path / "a", manifest)

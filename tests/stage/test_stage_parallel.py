@@ -3,6 +3,8 @@ import os
 import subprocess
 import sys
 import textwrap
+import time
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -127,3 +129,30 @@ def test_bars_are_silent_where_stderr_is_no_terminal(tmp_path: Path, capsys: pyt
     assert list(progress(list_files(str(tmp_path), (".txt",)), description="読む")) == [str(tmp_path / "a.txt")]
     assert list(run_over(operator.neg, [1], workers=1)) == [-1]
     assert capsys.readouterr().err == ""
+
+
+def test_workers_end_with_a_parent_that_is_killed(tmp_path: Path) -> None:
+    script = """
+        import os, time
+        from stage.parallel import run_over
+        def sleep(file):
+            open(file, "w").write(str(os.getpid()))
+            time.sleep(100)
+        if __name__ == "__main__":
+            list(run_over(sleep, ["one", "two"], workers=2, quiet=True))
+    """
+    (tmp_path / "sleeping.py").write_text(textwrap.dedent(script))
+    environment = os.environ | {"PYTHONPATH": str(ROOT)}
+    process = subprocess.Popen([sys.executable, "sleeping.py"], cwd=tmp_path, env=environment, stderr=subprocess.PIPE)
+    wait_until(lambda: all((tmp_path / name).exists() and (tmp_path / name).read_text() for name in ("one", "two")))
+    process.kill()
+    # stderr ends when nobody holds it any more
+    process.communicate(timeout=60)
+
+
+def wait_until(condition: Callable[[], bool]) -> None:
+    for _ in range(600):
+        if condition():
+            return
+        time.sleep(0.1)
+    raise AssertionError("waited a minute in vain")

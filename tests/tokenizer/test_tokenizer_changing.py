@@ -62,8 +62,15 @@ def test_sizes_that_cannot_be_are_refused(tokenizer_folder: Path, news: Path, tm
     text = find_text(None, [str(news)], "train")
     with pytest.raises(UsageError, match="has 3000 pieces already"):
         extend_tokenizer(tokenizer_folder, tmp_path / "x", text, 3000, quiet=True)
-    with pytest.raises(UsageError, match=r"the largest that works is \d+"):
+    with pytest.raises(UsageError, match=r"the largest that works is \d+") as raised:
         extend_tokenizer(tokenizer_folder, tmp_path / "x", text, 60_000, quiet=True)
+    largest = int(str(raised.value).split()[-1])
+    assert largest > 3000
+    extend_tokenizer(tokenizer_folder, tmp_path / "largest", text, largest, quiet=True)
+    with pytest.raises(UsageError, match=f"the largest that works is {largest}"):
+        extend_tokenizer(tokenizer_folder, tmp_path / "x", text, largest + 1, quiet=True)
+    with pytest.raises(UsageError, match="no piece that the tokenizer lacks"):
+        extend_tokenizer(tmp_path / "largest", tmp_path / "x", text, largest + 9, quiet=True)
     with pytest.raises(UsageError, match="has only 3000 pieces"):
         prune_tokenizer(tokenizer_folder, tmp_path / "x", 3000)
     with pytest.raises(UsageError, match=r"alone are \d+"):

@@ -113,7 +113,9 @@ def test_user_symbols_are_one_piece_and_keep_the_fixed_ids(tmp_path: Path) -> No
         ({"user_symbols": [""]}, "user_symbols"),
         ({"user_symbols": ["a b"]}, "user_symbols"),
         ({"user_symbols": ["甲", "甲"]}, "twice"),
-        ({"user_symbols": ["<s>"]}, "fixed piece"),
+        ({"user_symbols": ["<s>"]}, "fixed piece <s>"),
+        ({"user_symbols": ["<|"]}, "in the name of the fixed piece"),
+        ({"user_symbols": ["あ" * 501]}, "longer than 500"),
         ({"model": "wordpiece"}, "known are bpe, unigram, char"),
         ({"boundaries": "sudachi"}, "known are none, mecab"),
         ({"boundaries": "mecab", "model": "char"}, "no effect"),
@@ -123,6 +125,54 @@ def test_user_symbols_are_one_piece_and_keep_the_fixed_ids(tmp_path: Path) -> No
 def test_settings_that_make_no_sense_are_refused(wrong: dict[str, Any], named: str) -> None:
     with pytest.raises(UsageError, match=named):
         TokenizerConfig(**wrong)
+
+
+@pytest.mark.parametrize("model", ["bpe", "unigram"])
+def test_symbols_that_overlap_are_found_from_the_left_as_in_hugging_face_tokenizers(model: Any, tmp_path: Path) -> None:
+    lines = [f"歌う猫{number}……歌う・・猫…ab・。" for number in range(60)]
+    symbols = ["……", "・・", "・・・", "猫"]
+    config = TokenizerConfig(vocab_size=350, model=model, user_symbols=symbols, common_kanji=True)
+    train_tokenizer(tmp_path / "t", config, texts=lines, quiet=True)
+    tokenizer = JapaneseTokenizer(tmp_path / "t")
+    other = tokenizers.Tokenizer.from_file(str(tmp_path / "t" / "tokenizer.json"))
+    for text in ("………", "・・・・・", "猫・・猫……猫", "……▁……", "ab…", "・", ""):
+        ids, spans = tokenizer.encode_with_spans(text)
+        assert ids == tokenizer.encode(text) == tokenizer.encode_batch([text])[0] == other.encode(text).ids
+        assert tokenizer.decode(ids) == text and all(text[begin:end] for begin, end in spans)
+
+
+@pytest.mark.parametrize("model", ["bpe", "unigram", "char"])
+def test_text_that_spells_special_pieces_is_learned_from_like_any_other(model: Any, tmp_path: Path) -> None:
+    song = "色は匂へど散りぬるを我が世誰ぞ常ならむ有為の奥山今日越えて浅き夢見じ酔ひもせず"
+    lines = [f"<|user|>{song[start % 30 :]}<|assistant|><s>{song[: start % 25]}<0x41>" for start in range(90)]
+    counts = train_tokenizer(
+        tmp_path / "t", TokenizerConfig(vocab_size=380, model=model, max_character_share=1.0), texts=lines, quiet=True
+    ).counts
+    tokenizer = JapaneseTokenizer(tmp_path / "t")
+    assert counts["character_coverage"] == 1 and counts["byte_fallback_share"] == 0
+    assert not any(
+        tokenizer.is_byte(index) for index in tokenizer.encode("<|user|>か<|assistant|><0x41>".replace("か", "は"))
+    )
+    other = tokenizers.Tokenizer.from_file(str(tmp_path / "t" / "tokenizer.json"))
+    other.encode_special_tokens = True
+    for text in (*lines[:3], "<s>", "<|user|>", "<0x41><0x42>", "</s><unk>"):
+        assert other.encode(text).ids == tokenizer.encode(text)
+
+
+def test_text_that_nothing_is_left_of_is_refused(tmp_path: Path) -> None:
+    config = TokenizerConfig(vocab_size=300, min_character_count=1000)
+    with pytest.raises(InputError, match="no text to learn from is left"):
+        train_tokenizer(tmp_path / "t", config, texts=["歌う猫。"] * 30, quiet=True)
+    kept = {}
+    for seed in range(20):  # a sample of no byte keeps one line or none
+        with pytest.raises(UsageError) as raised:
+            train_tokenizer(
+                tmp_path / "t", TokenizerConfig(sample_megabytes=1e-7, seed=seed), texts=["歌う猫"] * 9, quiet=True
+            )
+        kept[str(raised.value).split(":")[0]] = raised
+    assert set(kept) == {"--sample_megabytes 1e-07", "--vocab_size 8000 is more than this text can fill"}
+    with pytest.raises(InputError, match="lone surrogate"):
+        train_tokenizer(tmp_path / "t", TokenizerConfig(vocab_size=300), texts=["歌う\ud800猫"] * 30, quiet=True)
 
 
 def test_strings_from_python_are_read_once_and_known_again(tmp_path: Path) -> None:

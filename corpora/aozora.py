@@ -9,35 +9,69 @@ import unicodedata
 from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import chain, islice
+from typing import Literal
 
+from stage.errors import UsageError
+
+Ruby = Literal["drop", "keep"]
 GETA = "〓"
 """Stands for a character that a note describes only in words, as in print."""
 
 _DASHES = re.compile(r"-{8,}")
 _LEGEND = re.compile(r"【テキスト中に現れる記号について】|［表記について］")
-_FOOTER = re.compile(r"^[ 　]*底本[ 　]*[：:]", re.MULTILINE)
+_FOOTER = re.compile(r"^[ 　]*(?:底本[ 　]*[：:]|入力[ 　]*[：:].*\n(?:.*\n)?[ 　]*校正[ 　]*[：:])", re.MULTILINE)
 _NOTICE = re.compile("ボランティアの皆さん.*$", re.MULTILINE)
 _LONGEST_FOOTER = 5000
-_COLOPHON = re.compile(r"^[ 　]*(底本の親本|底本|初出|入力|校正)[ 　]*[：:][ 　]*(.*)$")
-_RUBY = re.compile(
+_TYPISTS_NOTES = re.compile(r"\n-{8,}\n[●※]?入力者注.*\Z", re.DOTALL)
+_COLOPHON = re.compile(r"^[ 　]*(底本の親本|翻訳の底本|底本|初出|入力|校正)[ 　]*[：:][ 　]*(.*)$")
+_CONTRIBUTOR = re.compile(r"^(.*[^　 後前続正])[　 ]*(訳|編)$")
+_CONTRIBUTORS = {"訳": "translator", "編": "editor"}
+_SIGNS_OF_RUBY = re.compile(
     r"[㐀-䶿一-鿿々〆〇ヶ𠀀-𯿿][｜]?《[ぁ-ゖァ-ヺー・ゝゞヽヾ]{1,30}》|｜[^｜《》\n]{1,30}《[^《》\n]{1,30}》"
 )
-_NOTE = re.compile(r"［＃[^］\n]{1,80}］")
+_SIGNS_OF_NOTES = re.compile(r"［＃[^］\n]{1,80}］")
 _HEADER_LINES = 60
 _LEGEND_LINES = 100
 
-_MARKS = re.compile(r"※?［＃|[［］《》｜〔〕]")
-_ANY_MARK = re.compile(r"[［《》｜〔]")
+_MARKS = re.compile(r"［＃|[《》〔≪]|／″?＼")
+_GAIJI = re.compile(r"※［＃[^［］\n]*］")
+_NOTE = re.compile(r"［＃(?<!※［＃)[^［］\n]*］")
+_BRACKETS = re.compile(r"※?［＃|[［］]")
+# Lone surrogates, which no text holds, stand where a note was and for characters that a note gives and that are marks
+_GAP = "\udc00"
+_ESCAPES = {ord(mark): chr(0xDC80 + number) for number, mark in enumerate("《》｜［］＃※〔〕／＼″≪≫")}
+_GAP_LINE = re.compile(f"\n[ 　]*{_GAP}[ 　{_GAP}]*(?=\n|\\Z)")
+_STRAY_NOTE = re.compile("(?<!［)［+＃")
+_RUBY = re.compile(r"《([^《》\n]*)》")
+_BAR = re.compile(r"｜(?=[^｜《》\n]*《[^《》\n]*》)")
+# Readings stand behind a word: behind one of these only if ｜ says where their base begins
+_NO_BASE = r"\s、。，．,.：:；;？！?!…‥―─「」『』（）()［］〈〉【】"
+_BASE_ENDS_SO = re.compile(rf"｜([^｜《》\n]*+)(?<=[{_NO_BASE}])《([^《》\n]*)》|《(?<![^{_NO_BASE}]《)([^《》\n]*)》")
+_DOUBLE_ANGLES = re.compile(r"≪([^≪≫\n]*)≫")
 _POINT = re.compile(r"(?<![0-9-])([12])-(\d{1,2})-(\d{1,2})(?![0-9-])")
 _UNICODE = re.compile(r"U\+([0-9A-Fa-f]{4,6})")
+_SMALL_KANA = re.compile(r"小書き(?:平|片)仮名([ぁ-ゖァ-ヺ])(?=[、］]|$)")
+_NAMED = re.compile(r"^(?:※［＃)?(感嘆符三つ|感嘆符二つ|疑問符二つ|感嘆符疑問符|疑問符感嘆符|二の字点)(?=[、］]|$)")
+_NAMES = {
+    "感嘆符三つ": "！！！",
+    "感嘆符二つ": "‼",
+    "疑問符二つ": "⁇",
+    "感嘆符疑問符": "⁉",
+    "疑問符感嘆符": "⁈",
+    "二の字点": "〻",
+}
 
 # behind a letter: grave, acute, circumflex, tilde, diaeresis, ring, macron, cedilla
 _ACCENT_MARKS = dict(zip("`'^~:&_,", "\u0300\u0301\u0302\u0303\u0308\u030a\u0304\u0327", strict=True))
 _ACCENT = re.compile(
-    r"[AOao]e&|ss&|s&|[AEIOUYaeiouy][`'^~:_]|[Aa]&|[CcSs],(?=[A-Za-z])|[CcGgHhJjSs]\^|[Nn]~|[DdLlOo]/|[?!]@"
+    r"[AO][Ee]&|[ao]e&|ss&|s&|[AEIOUYaeiouy](?:[`'^~_]|:(?! ))|[AUau]&|[CcSs],(?=[A-Za-z])|[CcGgHhJjSs]\^|[Nn]~|[DdLlOo]/|[?!]@"
 )
 _ACCENT_WORDS = {"AE&": "Æ", "Ae&": "Æ", "ae&": "æ", "OE&": "Œ", "Oe&": "Œ", "oe&": "œ", "s&": "ß", "ss&": "ß"}
 _ACCENT_WORDS |= {"D/": "Đ", "d/": "đ", "L/": "Ł", "l/": "ł", "O/": "Ø", "o/": "ø", "?@": "¿", "!@": "¡"}
+_TORTOISE = re.compile("([〔〕])")
+# A reading that is kept is told from what the work brackets itself until accents are parsed
+_OPEN, _CLOSE = "\udc01", "\udc02"
+_READING = re.compile(f"{_OPEN}[^{_CLOSE}]*(?:{_CLOSE}|$)|^[^{_OPEN}]*{_CLOSE}")
 
 
 @dataclass
@@ -46,7 +80,7 @@ class Work:
 
     text: str
     metadata: dict[str, str]
-    """What header and footer say: title, subtitle, author, 底本, 底本の親本, 初出, 入力, 校正."""
+    """What header and footer say: title, subtitle, author, translator, editor, 底本, 底本の親本, 初出, 入力, 校正."""
 
 
 def is_aozora(text: str) -> bool:
@@ -57,81 +91,70 @@ def is_aozora(text: str) -> bool:
         return False
     if _LEGEND.search(text[:4000]):
         return True
-    return len(list(islice(chain(_RUBY.finditer(text), _NOTE.finditer(text)), 2))) == 2
+    return len(list(islice(chain(_SIGNS_OF_RUBY.finditer(text), _SIGNS_OF_NOTES.finditer(text)), 2))) == 2
 
 
-def parse_aozora(text: str) -> Work:
+def parse_aozora(text: str, ruby: Ruby = "drop") -> Work:
     """Take header, footer, ruby and notes out of a work; resolve external characters, accents and repeat marks.
 
-    Several works one after another (files that somebody joined) become one text; what is told of it is the first's.
-    Never raises: marks without a partner are dropped and the text beside them is kept.
+    ``ruby="keep"`` writes readings behind their base: 雪（ゆき）. Several works one after another (files that somebody
+    joined) become one text; what is told of it is the first's. Marks without a partner are dropped and the text beside
+    them is kept. Text without any mark, header or footer comes out as it is. Parsing again changes nothing, unless the
+    text holds characters that look like marks and were written as ≪ ≫ or as notes. Raises UsageError for another ``ruby``.
     """
-    text = text.replace("\r\n", "\n").replace("\r", "\n").removeprefix("\ufeff")
+    marked = text.removeprefix("\ufeff").replace("\r\n", "\n").replace("\r", "\n")
+    plain = parse_line(marked, ruby)
+    works = list(_split_works(plain))
     bodies: list[str] = []
     metadata: dict[str, str] = {}
-    for part, colophon in _split_works(text):
+    for part, colophon in works:
         lines, header = _split_header(part.strip("\n").split("\n"), with_footer=bool(colophon))
-        body: list[str] = []
-        for line in lines:
-            plain = parse_line(line)
-            # a line that held nothing but notes (page breaks, indents) is none
-            if plain.strip() or not line.strip():
-                body.append(plain)
-        bodies.append("\n".join(body).strip("\n"))
-        if len(bodies) == 1:
-            metadata = {
-                name: plain for name, value in (header | colophon).items() if (plain := parse_line(value).strip())
-            }
-    return Work("\n\n".join(body for body in bodies if body), metadata)
+        metadata = metadata or header | colophon
+        bodies.append("\n".join(lines).strip("\n") if len(works) > 1 or header or colophon else part)
+    if plain == marked and works == [(plain, {})] and not metadata:
+        return Work(text, {})
+    return Work("\n\n".join(filter(None, bodies)), {name: value for name, value in metadata.items() if value})
 
 
-def parse_line(line: str) -> str:
-    """A line without its ruby and notes, as in the body of a work."""
-    if "／" in line:
-        line = line.replace("／″＼", "〴〵").replace("／＼", "〳〵")
-    if not _ANY_MARK.search(line):
+def parse_line(line: str, ruby: Ruby = "drop") -> str:
+    """Lines of a body, or a value of its metadata, without ruby and notes; ``ruby`` as for ``parse_aozora``."""
+    if ruby not in ("drop", "keep"):
+        raise UsageError(f"ruby {ruby!r}: must be drop or keep")
+    if not _MARKS.search(line):
         return line
-    marks = [(match.start(), match[0]) for match in _MARKS.finditer(line)]
-    partner = _match_marks(marks)
-    pieces: list[str] = []
-    opened: int | None = None  # where in pieces the last 〔 stands
-    at = number = 0
-    while number < len(marks):
-        start, mark = marks[number]
-        pieces.append(line[at:start])
-        close = partner.get(number)
-        at = start + len(mark)
-        if mark == "《" or mark.endswith("［＃"):
-            if close is not None:
-                at = marks[close][0] + 1
-                number = close
-                if mark.startswith("※"):
-                    pieces.append(resolve_gaiji(line[start:at]))
-        elif mark == "〔":
-            opened = len(pieces)
-            pieces.append(mark)
-        elif mark == "〕" and opened is not None:
-            inside = "".join(pieces[opened + 1 :])
-            del pieces[opened:]
-            pieces.append(_parse_accents(inside))
-            opened = None
-        elif mark in "［］〕" or (mark == "｜" and close is None):  # a bar that is not before ruby is text
-            pieces.append(mark)
-        # 《 and 》 without a partner leave nothing
-        number += 1
-    pieces.append(line[at:])
-    return "".join(pieces)
+    has_gaiji = "※［＃" in line
+    if "［＃" in line:
+        line = _drop_notes(line)
+    if "《" in line or "》" in line:
+        line = _parse_ruby(line, ruby)
+    if "［＃" in line:
+        # what stood between the two is gone
+        line = _STRAY_NOTE.sub("", line)
+    if "〔" in line:
+        line = "\n".join(_parse_accents(each) if "〔" in each else each for each in line.split("\n"))
+    if ruby == "keep":
+        line = line.replace(_OPEN, "（").replace(_CLOSE, "）")
+    if "＼" in line:
+        line = line.replace("／″＼", "〴〵").replace("／＼", "〳〵")
+    if "≪" in line:
+        line = _DOUBLE_ANGLES.sub(r"《\1》", line)
+    if has_gaiji:
+        for mark, stand_in in _ESCAPES.items():
+            line = line.replace(stand_in, chr(mark))
+    return line
 
 
 def resolve_gaiji(note: str) -> str:
-    """The character that a note ※［＃…］ describes, by its code point or JIS X 0213 place; 〓 if it gives neither.
+    """The character that a note ※［＃…］ describes, by code point, JIS X 0213 place or a name for signs and kana; else 〓.
+
+    A small kana that neither standard has becomes the kana of usual size.
 
     >>> resolve_gaiji("「てへん＋劣」、第3水準1-84-77")
     '挘'
     """
     if match := _UNICODE.search(note):
         point = int(match[1], 16)
-        if point <= 0x10FFFF and not 0xD800 <= point <= 0xDFFF and point >= 0x20:
+        if point <= 0x10FFFF and unicodedata.category(chr(point)) not in ("Cc", "Cf", "Cs", "Co", "Zl", "Zp"):
             return chr(point)
     for match in _POINT.finditer(note):
         plane, row, cell = int(match[1]), int(match[2]), int(match[3])
@@ -141,6 +164,10 @@ def resolve_gaiji(note: str) -> str:
                 return (code if plane == 1 else b"\x8f" + code).decode("euc_jis_2004")
             except UnicodeDecodeError:
                 continue
+    if match := _NAMED.match(note):
+        return _NAMES[match[1]]
+    if match := _SMALL_KANA.search(note):
+        return match[1]
     return GETA
 
 
@@ -151,18 +178,23 @@ def _split_works(text: str) -> Iterator[tuple[str, dict[str, str]]]:
     of the text, or if that is far (the longest known has 3,027 characters) to a blank line: text is never taken for a footer.
     """
     start = 0
+    notice = _NOTICE.search(text)
+    blank = text.find("\n\n")
     while match := _FOOTER.search(text, start):
-        notice = _NOTICE.search(text, match.end())
+        # what lies ahead of a footer is looked for once, however many footers there are
+        if notice and notice.start() < match.end():
+            notice = _NOTICE.search(text, match.end())
         end = notice.end() if notice else len(text)
         if end - match.start() > _LONGEST_FOOTER:
-            blank = text.find("\n\n", match.end())
+            if 0 <= blank < match.end():
+                blank = text.find("\n\n", match.end())
             end = blank if blank >= 0 else text.find("\n", match.end())
             end = end if end >= 0 else len(text)
         colophon: dict[str, str] = {}
         for line in text[match.start() : end].split("\n"):
             if entry := _COLOPHON.match(line):
                 colophon.setdefault(entry[1], entry[2].strip())
-        yield text[start : match.start()], colophon
+        yield _TYPISTS_NOTES.sub("", text[start : match.start()]), colophon
         start = end
     if start == 0 or text[start:].strip():
         yield text[start:], {}
@@ -189,56 +221,112 @@ def _split_header(lines: list[str], with_footer: bool) -> tuple[list[str], dict[
 
 
 def _name_header(head: list[str]) -> dict[str, str]:
-    if not head:
-        return {}
-    named = {"title": head[0]}
-    if len(head) > 1:
+    """Title, subtitle, author, and whom the last lines name as translator or editor."""
+    named: dict[str, str] = {}
+    while len(head) > 1 and (match := _CONTRIBUTOR.match(head[-1])):
+        named[_CONTRIBUTORS[match[2]]] = match[1]
+        head = head[:-1]
+    if head:
+        named["title"] = head[0]
+    if len(head) > 2 or (len(head) == 2 and not named.get("translator")):
         named["author"] = head[-1]
-    if len(head) > 2:
         named["subtitle"] = " ".join(head[1:-1])
+    elif len(head) == 2:
+        named["author"] = head[1]
     return named
 
 
-def _match_marks(marks: list[tuple[int, str]]) -> dict[int, int]:
-    """For each opening mark the number of its closing one.
+def _drop_notes(text: str) -> str:
+    """Text without notes, their external characters resolved; a line that held nothing but notes is none."""
+    for _ in range(2):
+        text = _GAIJI.sub(_gaiji, text)
+        text = _NOTE.sub(_GAP, text)
+        if "［＃" not in text:
+            break
+    else:
+        text = "\n".join(_drop_nested_notes(line) if "［＃" in line else line for line in text.split("\n"))
+    return _GAP_LINE.sub("", "\n" + text)[1:].replace(_GAP, "")
 
-    Notes nest, ruby ends at the next 》, and ｜ (its own partner then) belongs to the next 《.
-    """
+
+def _gaiji(match: re.Match[str]) -> str:
+    return resolve_gaiji(match[0]).translate(_ESCAPES)
+
+
+def _drop_nested_notes(line: str) -> str:
+    """A line without its notes however deep they nest and whatever brackets stand in them; of what never closes the mark."""
+    marks = list(_BRACKETS.finditer(line))
     partner = _match_brackets(marks, plain=True)
-    if any(mark.endswith("［＃") and number not in partner for number, (_, mark) in enumerate(marks)):
+    if any(match[0] != "］" and match[0] != "［" and number not in partner for number, match in enumerate(marks)):
         # a plain ［ inside a note took the note's ］: leave plain brackets out of the matching
         partner = _match_brackets(marks, plain=False)
-    end: int | None = None
-    ruby = False
-    for number in range(len(marks) - 1, -1, -1):
-        mark = marks[number][1]
-        if mark == "》":
-            end, ruby = number, False
-        elif mark == "《":
-            ruby = end is not None
-            if end is not None:
-                partner[number] = end
-        elif mark == "｜" and ruby:
-            partner[number] = number
-            ruby = False
-    return partner
+    pieces: list[str] = []
+    at = 0
+    for number, match in enumerate(marks):
+        if match.start() < at or match[0] in "［］":
+            continue
+        pieces.append(line[at : match.start()])
+        at = match.end()
+        if number in partner:
+            at = marks[partner[number]].end()
+            note = line[match.start() : at]
+            pieces.append(resolve_gaiji(note).translate(_ESCAPES) if note[0] == "※" else _GAP)
+        elif match[0][0] == "※":
+            pieces.append("※")
+    pieces.append(line[at:])
+    return _STRAY_NOTE.sub("", "".join(pieces))
 
 
-def _match_brackets(marks: list[tuple[int, str]], plain: bool) -> dict[int, int]:
+def _match_brackets(marks: list[re.Match[str]], plain: bool) -> dict[int, int]:
+    """For each opening bracket the number of its closing one."""
     partner: dict[int, int] = {}
     opened: list[int] = []
-    for number, (_, mark) in enumerate(marks):
-        if mark.endswith("［＃") or (plain and mark == "［"):
+    for number, match in enumerate(marks):
+        if match[0] == "］":
+            if opened:
+                partner[opened.pop()] = number
+        elif plain or match[0] != "［":
             opened.append(number)
-        elif mark == "］" and opened:
-            partner[opened.pop()] = number
     return partner
 
 
-def _parse_accents(inside: str) -> str:
+def _parse_ruby(text: str, ruby: Ruby) -> str:
+    """Text without readings, or with them in brackets; 《…》 that stands behind no word is text, and loses its marks."""
+    keep = ruby == "keep"
+    text = _BASE_ENDS_SO.sub(lambda match: match[3] or (match[1] or "") + _reading(match[2] if keep else ""), text)
+    text = _BAR.sub("", text)
+    text = _RUBY.sub("" if not keep else lambda match: _reading(match[1]), text)
+    return text.replace("《", "").replace("》", "")
+
+
+def _reading(text: str) -> str:
+    return f"{_OPEN}{text}{_CLOSE}" if text else ""
+
+
+def _parse_accents(line: str) -> str:
     """〔…〕 round Latin letters with accent marks is notation for é and its kin; round anything else a bracket."""
-    wide = any(unicodedata.east_asian_width(each) in "WF" for each in inside if each not in "＝（）")
-    return f"〔{inside}〕" if wide or not _ACCENT.search(inside) else _ACCENT.sub(_accent, inside)
+    tokens = _TORTOISE.split(line)
+    opened: list[tuple[int, list[int]]] = []
+    for at, token in enumerate(tokens):
+        if token == "〔":
+            opened.append((at, []))
+        elif token == "〕" and opened:
+            start, inside = opened.pop()
+            if _is_accented([tokens[each] for each in inside]):
+                for each in inside:
+                    tokens[each] = _ACCENT.sub(_accent, tokens[each])
+                tokens[start] = tokens[at] = ""
+            if opened:
+                opened[-1][1].append(at)
+        elif token and opened:
+            opened[-1][1].append(at)
+    return "".join(tokens)
+
+
+def _is_accented(tokens: list[str]) -> bool:
+    """Whether there is an accent, or an empty token where a bracket inside had one, and nothing wide but some signs."""
+    narrow = "".join(_READING.sub("", token) for token in tokens)
+    wide = any(unicodedata.east_asian_width(each) in "WF" for each in narrow if each not in "＝（）")
+    return not wide and any(not token or _ACCENT.search(token) for token in tokens)
 
 
 def _accent(match: re.Match[str]) -> str:

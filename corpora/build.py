@@ -15,7 +15,7 @@ from corpora.card import write_card
 from corpora.config import CorpusConfig
 from corpora.documents import STAGE
 from corpora.judging import MENDS, japanese_ratio
-from corpora.normalization import PRESETS
+from corpora.normalization import digest
 from corpora.parts import DOCUMENT_SCHEMA, REJECTED_SCHEMA, PartTask, make_part
 from corpora.sources import SourceFiles, find_sources, group_files, hash_sources, text_bytes
 from corpora.splitting import TAIL_BELOW, TAIL_SHARE, choose_valid, cut_tail, splits_tails
@@ -52,7 +52,7 @@ def build_corpus(
     return write_folder(
         out,
         stage=STAGE,
-        parameters=asdict(config) | {"normalization": {name: PRESETS[name] for name in presets}},
+        parameters=asdict(config) | {"normalization": {name: digest(name) for name in presets}},
         inputs=hash_sources(sources, workers=workers, quiet=quiet),
         make=lambda folder: _make(folder, config, sources, 1 if size < _SMALL_BYTES else workers, quiet),
         overwrite=overwrite,

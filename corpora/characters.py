@@ -1,7 +1,9 @@
 """Classes of characters and their counts, by a table over the code points."""
 
 import unicodedata
+from collections.abc import Sequence
 from functools import cache
+from itertools import pairwise
 
 import numpy as np
 
@@ -17,12 +19,23 @@ _KANA_SHARE = 0.02
 
 def count_classes(text: str) -> np.ndarray:
     """Characters of each class, int64 [len(CLASSES)]. Lone surrogates count as other."""
-    codes = np.frombuffer(text.encode("utf-32-le", "surrogatepass"), dtype=np.uint32)
-    beyond = codes >= _BEYOND
-    counts = np.bincount(_table()[codes[~beyond]], minlength=len(CLASSES))
-    for code in codes[beyond].tolist():
-        counts[_class_of(code)] += 1
-    return counts
+    return count_classes_of_all([text])[0]
+
+
+def count_classes_of_all(texts: Sequence[str]) -> np.ndarray:
+    """The same for several texts, int64 [len(texts), len(CLASSES)]."""
+    block = "".join(texts)
+    raw = block.encode("utf-16-le", "surrogatepass")
+    if len(raw) == 2 * len(block):
+        codes = np.frombuffer(raw, np.uint16)
+        classes = _table()[codes]
+    else:
+        codes = np.frombuffer(block.encode("utf-32-le", "surrogatepass"), np.uint32)
+        classes = _table()[np.minimum(codes, _BEYOND - 1)]
+        for place in np.flatnonzero(codes >= _BEYOND).tolist():
+            classes[place] = _class_of(int(codes[place]))
+    ends = np.cumsum([0, *map(len, texts)]).tolist()
+    return np.array([np.bincount(classes[begin:end], minlength=len(CLASSES)) for begin, end in pairwise(ends)])
 
 
 def japanese_share(counts: np.ndarray) -> float:

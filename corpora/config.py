@@ -6,11 +6,13 @@ from itertools import chain, count
 from pathlib import PurePosixPath
 from typing import Any, Literal, get_args
 
+from corpora.aozora import Ruby
+from corpora.normalization import parse_preset
 from stage.errors import UsageError
 
-Markup = Literal["auto", "plain", "aozora"]
+Markup = Literal["auto", "plain", "aozora", "wikitext", "html", "markdown"]
+Code = Literal["keep", "drop"]
 Documents = Literal["auto", "file", "line", "blank"]
-Normalization = Literal["ja-v1", "none"]
 _KINDS: dict[Any, tuple[type | tuple[type, ...], str]] = {
     str: (str, "text"),
     bool: (bool, "true or false"),
@@ -25,17 +27,22 @@ class SourceConfig:
     """Where raw text comes from and how it is read."""
 
     path: str
-    """A .txt, .jsonl, .json or .parquet file (plain or .gz .zst .bz2 .xz), a folder of such files,
+    """A .txt, .jsonl, .json, .parquet, .html or .md file or a MediaWiki dump (.xml), plain or .gz .zst .bz2 .xz, a .zip of texts, a folder of such files,
     hf:NAME[:CONFIG][@SPLIT] for a Hugging Face dataset (NAME on the hub or a local folder), or embedded:kougo."""
     name: str = ""
     """Name of the source in the documents; empty: made from the path."""
     markup: Markup = "auto"
-    """Markup of the raw text: plain, aozora (Aozora Bunko: ruby, notes, header and footer are taken out), or auto:
-    decided for each document."""
+    """Markup of the raw text, which is taken out: aozora (Aozora Bunko: ruby, notes, header and footer), wikitext (Wikipedia), html
+    (the main text of a page), markdown; plain for none; auto: decided for each document."""
+    ruby: Ruby = "drop"
+    """Readings in Aozora Bunko notation: drop, or keep them as 漢字（かんじ）."""
+    code: Code = "keep"
+    """Blocks of code in HTML and Markdown: keep or drop."""
     documents: Documents = "auto"
     """What a document is in a .txt file: the file, each line, or what blank lines part (CC-100). auto: the file."""
-    normalization: Normalization = "ja-v1"
-    """Normalisation preset: ja-v1 for Japanese text, none to keep text (code, say) as it is."""
+    normalization: str = "ja-v1"
+    """Normalisation preset: ja-v1 for Japanese text (docs/normalization.md), with +new-kanji for 新字体 and +no-iteration for
+    ゝ and くの字点 written out; code for source code and English; none to keep text as it is."""
     text_field: str = "text"
     """Field of JSON, Parquet and Hugging Face records that holds the text."""
     license: str = "unknown"
@@ -47,9 +54,10 @@ class SourceConfig:
         if not isinstance(self.path, str) or not self.path.strip():
             raise UsageError("a source needs a path: a file, a folder, hf:NAME or embedded:kougo")
         _check_kinds(self)
-        for name, kind in (("markup", Markup), ("documents", Documents), ("normalization", Normalization)):
+        for name, kind in (("markup", Markup), ("code", Code), ("ruby", Ruby), ("documents", Documents)):
             if getattr(self, name) not in get_args(kind):
                 raise UsageError(f"--{name} {getattr(self, name)}: must be one of {', '.join(get_args(kind))}")
+        parse_preset(self.normalization)
         if not self.text_field:
             raise UsageError(f"--text_field is empty (source {self.path}): name the field that holds the text")
         if "/" in self.name or self.name != self.name.strip():
@@ -132,5 +140,10 @@ def _name_from_path(path: str) -> str:
     if path.startswith("hf:"):
         path = path.removeprefix("hf:").split("@")[0]
     name = PurePosixPath(path.replace("\\", "/").rstrip("/")).name
-    name = re.sub(r"(\.(txt|jsonl|json|parquet))?(\.(gz|zst|bz2|xz))?$", "", name, flags=re.IGNORECASE)
+    name = re.sub(
+        r"(\.(txt|jsonl|json|parquet|html|htm|markdown|md|xml|zip))?(\.(gz|zst|bz2|xz))?$",
+        "",
+        name,
+        flags=re.IGNORECASE,
+    )
     return re.sub(r"\s+", "-", name.strip()).replace(":", "-") or "source"

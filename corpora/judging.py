@@ -8,7 +8,12 @@ MENDS = {
     "too_short": "lower --min_chars",
     "too_long": "raise --max_chars, or part the files with documents: line or blank",
     "not_japanese": "lower --min_japanese (0 switches the rule off)",
+    "redirect": "pages that only lead to another hold no text",
+    "disambiguation": "pages that only list others hold no text",
+    "html": "pip install 'jgpt[web]' to read HTML, or say --markup plain to keep it as it is",
     "lone_surrogate": "the text holds broken \\ud8xx escapes: write it out again as UTF-8",
+    "mojibake": "the text was read in a wrong encoding and characters are lost from the offset on that is its measure: "
+    "make it anew from its source",
 }
 """Why a document is rejected, and what lets such documents in; ``corpora.build`` adds the reason ``duplicate``."""
 

@@ -1,23 +1,25 @@
 """The parallel half of a corpus build: some files in, one part file of judged documents out."""
 
 import json
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from hashlib import blake2b
 from itertools import islice
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import pyarrow
+import pyarrow.parquet
 
-from corpora.aozora import is_aozora, parse_aozora, parse_line
+from corpora.blocks import normalize_all
+from corpora.characters import count_classes_of_all, japanese_share
 from corpora.config import CorpusConfig, SourceConfig
 from corpora.embedded import read_chapters
 from corpora.hub import read_hub
-from corpora.judging import has_lone_surrogate, japanese_ratio, judge
-from corpora.normalization import normalize
+from corpora.judging import has_lone_surrogate, judge
+from corpora.markup import Stripped, possible_markup, strip_markup
+from corpora.mojibake import find_mojibake
 from corpora.reading import RawDocument, read_file
 from corpora.sources import SourceFiles
-from corpora.tables import parquet_writer
 
 _TEXTS = ("id", "text", "source", "license", "meta", "split")
 _COUNTS = ("raw_chars", "raw_bytes", "chars")
@@ -30,8 +32,8 @@ REJECTED_SCHEMA = pyarrow.schema([*DOCUMENT_SCHEMA, ("reason", pyarrow.string())
 PART_SCHEMA = pyarrow.schema([*REJECTED_SCHEMA, ("digest", pyarrow.binary(16))])
 """A part: the reason is empty for a document that is kept so far; digest is the hash of the normalised text."""
 
-_GROUP_CHARS = 4_000_000
-_GROUP_ROWS = 10_000
+_BATCH_CHARS = 500_000
+_BATCH_ROWS = 2_000
 
 
 class PartTask(NamedTuple):
@@ -44,31 +46,33 @@ class PartTask(NamedTuple):
 
 def make_part(task: PartTask) -> None:
     """Read, parse, normalise and judge the documents of a task, and write them as a part."""
-    rows = (
-        _judged_row(raw, name, task)
+    documents = (
+        (raw, "/".join(part for part in (task.source.name, name, raw.key or str(raw.index)) if part))
         for path, name in task.source.files
-        for raw in islice(_raw_documents(task.source, path), task.config.limit or None)
+        for raw in islice(raw_documents(task.source, path), task.config.limit or None)
     )
-    with parquet_writer(task.path, PART_SCHEMA) as writer:
-        for group in _row_groups(rows):
-            writer.write_table(pyarrow.Table.from_pylist(group, schema=PART_SCHEMA))
+    # a part is read once more and deleted: packing it would cost more than it saves
+    with pyarrow.parquet.ParquetWriter(task.path, PART_SCHEMA, compression="none", use_dictionary=False) as writer:
+        for batch in _batches(documents):
+            writer.write_table(_judged(batch, task))
 
 
-def _row_groups(rows: Iterable[dict[str, Any]]) -> Iterator[list[dict[str, Any]]]:
-    """The rows in groups of bounded size."""
-    group: list[dict[str, Any]] = []
+def _batches(documents: Iterable[tuple[RawDocument, str]]) -> Iterator[list[tuple[RawDocument, str]]]:
+    """The documents in batches of bounded size."""
+    batch: list[tuple[RawDocument, str]] = []
     chars = 0
-    for row in rows:
-        group.append(row)
-        chars += len(row["text"])
-        if chars >= _GROUP_CHARS or len(group) >= _GROUP_ROWS:
-            yield group
-            group, chars = [], 0
-    if group:
-        yield group
+    for raw, name in documents:
+        batch.append((raw, name))
+        chars += len(raw.text)
+        if chars >= _BATCH_CHARS or len(batch) >= _BATCH_ROWS:
+            yield batch
+            batch, chars = [], 0
+    if batch:
+        yield batch
 
 
-def _raw_documents(source: SourceFiles, path: str) -> Iterator[RawDocument]:
+def raw_documents(source: SourceFiles, path: str) -> Iterator[RawDocument]:
+    """The documents of a file of a source, as it holds them."""
     config = source.config
     if path.startswith("hf:"):
         return read_hub(path, text_field=config.text_field, revision=source.revision)
@@ -77,39 +81,49 @@ def _raw_documents(source: SourceFiles, path: str) -> Iterator[RawDocument]:
     return read_file(path, documents=config.documents, text_field=config.text_field)
 
 
-def _judged_row(raw: RawDocument, name: str, task: PartTask) -> dict[str, Any]:
-    if has_lone_surrogate(raw.text):
-        text, meta = raw.text.encode("utf-8", "backslashreplace").decode(), raw.meta
-        ratio = japanese_ratio(text)
-        verdict: tuple[str, float] | None = ("lone_surrogate", 1.0)
-    else:
-        text, meta = _clean(raw, task.source.config)
-        ratio = japanese_ratio(text)
-        verdict = judge(text, ratio, task.config)
-    reason, measure = verdict or ("", 0.0)
-    return {
-        "id": "/".join(part for part in (task.source.name, name, raw.key or str(raw.index)) if part),
-        "text": text,
-        "source": task.source.name,
-        "license": task.source.config.license,
-        "meta": json.dumps(meta, ensure_ascii=False, sort_keys=True).encode("utf-8", "backslashreplace").decode(),
-        "split": "",
-        "raw_chars": len(raw.text),
-        "raw_bytes": len(raw.text.encode("utf-8", "surrogatepass")),
-        "chars": len(text),
-        "japanese_ratio": ratio,
-        "reason": reason,
-        "measure": measure,
-        "digest": blake2b(text.encode(), digest_size=16).digest(),
+def _judged(batch: list[tuple[RawDocument, str]], task: PartTask) -> pyarrow.Table:
+    """A row for each document, with the reason why it is rejected, if it is."""
+    source = task.source.config
+    among = possible_markup(raw.text for raw, _ in batch) if source.markup == "auto" else None
+    plain = [prepare(raw, source, among) for raw, _ in batch]
+    normal = iter(normalize_all([each.text for each in plain if not each.verdict], source.normalization))
+    texts = [each.text if each.verdict else next(normal) for each in plain]
+    ratios = [japanese_share(counts) for counts in count_classes_of_all(texts)]
+    verdicts = [
+        each.verdict or judge(text, ratio, task.config) or ("", 0.0)
+        for each, text, ratio in zip(plain, texts, ratios, strict=True)
+    ]
+    encoded = [text.encode() for text in texts]
+    columns = {
+        "id": [name for _, name in batch],
+        # from bytes: pyarrow takes ten times as long to encode texts
+        "text": pyarrow.array(encoded, pyarrow.string()),
+        "source": [task.source.name] * len(batch),
+        "license": [source.license] * len(batch),
+        "meta": [_as_json(each.meta) for each in plain],
+        "split": [""] * len(batch),
+        "raw_chars": [len(raw.text) for raw, _ in batch],
+        "raw_bytes": [len(raw.text.encode("utf-8", "surrogatepass")) for raw, _ in batch],
+        "chars": [len(text) for text in texts],
+        "japanese_ratio": ratios,
+        "reason": [reason for reason, _ in verdicts],
+        "measure": [measure for _, measure in verdicts],
+        "digest": [blake2b(text, digest_size=16).digest() for text in encoded],
     }
+    return pyarrow.table(columns, schema=PART_SCHEMA)
 
 
-def _clean(raw: RawDocument, source: SourceConfig) -> tuple[str, dict[str, Any]]:
-    """Text without markup and normalised, and metadata: those of the record go before those of the work."""
+def _as_json(meta: dict[str, Any]) -> str:
+    return json.dumps(meta, ensure_ascii=False, sort_keys=True).encode("utf-8", "backslashreplace").decode()
+
+
+def prepare(raw: RawDocument, source: SourceConfig, among: Sequence[str] | None = None) -> Stripped:
+    """Repair a document where that is exact, and take its markup out (``among`` what it may be); it is not yet normalised."""
+    if has_lone_surrogate(raw.text):
+        return Stripped(raw.text.encode("utf-8", "backslashreplace").decode(), raw.meta, ("lone_surrogate", 1.0))
     text, meta = raw.text, raw.meta
-    if source.markup == "aozora" or (source.markup == "auto" and is_aozora(text)):
-        work = parse_aozora(text)
-        text = work.text
-        given = {key: parse_line(value) if isinstance(value, str) else value for key, value in meta.items()}
-        meta = work.metadata | {key: value for key, value in given.items() if value != ""}
-    return normalize(text, source.normalization), meta
+    if mojibake := find_mojibake(text):
+        if mojibake.text is None:
+            return Stripped(text, meta, ("mojibake", float(mojibake.offset)))
+        text, meta = mojibake.text, meta | {"mojibake": mojibake.kind}
+    return strip_markup(text, meta, source, raw.markup, among if text is raw.text else None)

@@ -1,36 +1,26 @@
-"""Raw documents from files: .txt, JSON Lines and Parquet, streamed."""
+"""Raw documents from files, streamed: text, JSON Lines, Parquet, HTML and Markdown pages, dumps of MediaWiki."""
 
 import io
 import json
 import math
-import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from itertools import chain, groupby
 from typing import Any
 
+from corpora.encodings import Member, read_text
 from stage.errors import InputError, UsageError
 from stage.files import bare_suffix, open_stored, reading
 
 TEXT, RECORDS, PARQUET = (".txt",), (".jsonl", ".json"), (".parquet",)
-SUFFIXES = (*TEXT, *RECORDS, *PARQUET)
+PAGES = {".html": "html", ".htm": "html", ".md": "markdown", ".markdown": "markdown"}
+"""Files that hold one document each, and its markup."""
+DUMP, ARCHIVE = ".xml", ".zip"
+SUFFIXES = (*TEXT, *RECORDS, *PARQUET, *PAGES, DUMP, ARCHIVE)
 """What files may end with, before the suffix of a compression."""
 
 _META_CHARS = 1000
-# Single bytes to which cp932 gives a code point and Shift_JIS no meaning: 80 A0 FD FE FF
-_NO_SJIS = re.compile("[\x80\uf8f0-\uf8f3]")
-_KANA = re.compile("[\u3041-\u30fe]")
-_HALF_KANA = re.compile("[\uff61-\uff9f]")
-# What cp932 decodes otherwise than JIS X 0208 says, and 青空文庫 and others mean: ～ － ∥
-_CP932_TO_JIS = str.maketrans({"\uff5e": "\u301c", "\uff0d": "\u2212", "\u2225": "\u2016"})
-_SIGNATURES = {
-    b"%PDF": "a PDF",
-    b"PK\x03\x04": "a ZIP archive",
-    b"\xff\xfe": "UTF-16 text",
-    b"\xfe\xff": "UTF-16 text",
-    b"PAR1": "Parquet",
-}
 
 
 @dataclass
@@ -44,6 +34,8 @@ class RawDocument:
     """The other scalar fields of its record."""
     key: str = ""
     """A name of its own in the file, used instead of the index where there is one."""
+    markup: str = ""
+    """What its container says of its markup; empty: nothing."""
 
 
 def check_file(path: str, documents: str) -> None:
@@ -52,7 +44,7 @@ def check_file(path: str, documents: str) -> None:
         raise InputError(
             f"{path}: cannot tell what it is; files end with {' '.join(SUFFIXES)} (and .gz .zst .bz2 .xz after that)"
         )
-    if documents != "auto" and bare_suffix(path) not in TEXT:
+    if documents != "auto" and bare_suffix(path) not in (*TEXT, ARCHIVE):
         raise UsageError(f"{path}: documents: {documents} applies to .txt files; a record of this file is a document")
 
 
@@ -63,9 +55,19 @@ def read_file(path: str, *, documents: str = "auto", text_field: str = "text") -
     """
     check_file(path, documents)
     suffix = bare_suffix(path)
+    texts = {"line": _lines, "blank": _blocks}.get(documents, _whole)
     if suffix in TEXT:
-        texts = {"line": _lines, "blank": _blocks}.get(documents, _whole)(path)
-        return (RawDocument(index, text) for index, text in enumerate(texts))
+        return (RawDocument(index, text) for index, text in enumerate(texts(path)))
+    if suffix == ARCHIVE:
+        from corpora.archives import read_archive
+
+        return read_archive(path, texts)
+    if suffix in PAGES:
+        return (RawDocument(0, text, markup=PAGES[suffix]) for text in _whole(path))
+    if suffix == DUMP:
+        from corpora.mediawiki import read_dump
+
+        return read_dump(path)
     return _read_json(path, text_field) if suffix in RECORDS else _read_parquet(path, text_field)
 
 
@@ -93,95 +95,20 @@ def first_line(error: BaseException) -> str:
     return (str(error).strip() or type(error).__name__).splitlines()[0]
 
 
-def _whole(path: str) -> Iterator[str]:
-    yield "".join(_decoded_lines(path))
+def _whole(path: str | Member) -> Iterator[str]:
+    yield "".join(read_text(path))
 
 
-def _lines(path: str) -> Iterator[str]:
-    for line in _decoded_lines(path):
+def _lines(path: str | Member) -> Iterator[str]:
+    for line in read_text(path, lines=True):
         if line.strip():
             yield line.rstrip("\r\n")
 
 
-def _blocks(path: str) -> Iterator[str]:
-    for blank, lines in groupby(_decoded_lines(path), key=lambda line: not line.strip()):
+def _blocks(path: str | Member) -> Iterator[str]:
+    for blank, lines in groupby(read_text(path, lines=True), key=lambda line: not line.strip()):
         if not blank:
             yield "\n".join(line.rstrip("\r\n") for line in lines)
-
-
-def _decoded_lines(path: str) -> Iterator[str]:
-    """Lines with their ends; the encoding is found in a first pass, so that no more than a line is held."""
-    encoding = _find_encoding(path)
-    with reading(path) as stream:
-        text = io.TextIOWrapper(stream, encoding=encoding, newline="")
-        for line in text:
-            yield line.translate(_CP932_TO_JIS) if encoding == "cp932" else line
-        text.detach()
-
-
-def _find_encoding(path: str) -> str:
-    """UTF-8 (a BOM is dropped), else Shift_JIS as cp932. Raises InputError with the byte offset for anything else."""
-    failed: list[int] = []
-    for encoding in ("utf-8", "cp932"):
-        offset = _undecodable_offset(path, encoding)
-        if offset is None:
-            return "utf-8-sig" if encoding == "utf-8" else encoding
-        failed.append(offset)
-    _refuse_other_encodings(path)
-    raise InputError(f"{path}: neither UTF-8 (byte {failed[0]}) nor Shift_JIS (byte {failed[1]}): save it as UTF-8")
-
-
-def _undecodable_offset(path: str, encoding: str) -> int | None:
-    """Offset of the first byte that is not in an encoding, line by line, as both encodings keep line ends apart.
-
-    Raises InputError for what is binary or EUC-JP, which decodes as Shift_JIS to a salad of half-width kana.
-    """
-    offset = characters = half_kana = 0
-    is_euc = True
-    with reading(path) as stream:
-        for line in stream:
-            _refuse_binary(line, path, offset)
-            try:
-                text = line.decode(encoding)
-            except UnicodeDecodeError as error:
-                return offset + error.start
-            if encoding == "cp932":
-                if strange := _NO_SJIS.search(text):
-                    return offset + len(text[: strange.start()].encode(encoding))
-                characters += len(text)
-                half_kana += len(_HALF_KANA.findall(text))
-                is_euc = is_euc and "\ufffd" not in line.decode("euc_jp", "replace")
-            offset += len(line)
-    if half_kana * 3 >= characters > 0 and is_euc:
-        raise InputError(f"{path}: looks like EUC-JP: save it as UTF-8")
-    return None
-
-
-def _refuse_other_encodings(path: str) -> None:
-    """Raise InputError for a file that holds a zero byte anywhere, or that decodes as EUC-JP to text with kana."""
-    offset = beyond_ascii = kana = 0
-    is_euc = True
-    with reading(path) as stream:
-        for line in stream:
-            _refuse_binary(line, path, offset)
-            text = line.decode("euc_jp", "replace")
-            is_euc = is_euc and "\ufffd" not in text
-            beyond_ascii += sum(character > "\x7f" for character in text)
-            kana += len(_KANA.findall(text))
-            offset += len(line)
-    if is_euc and kana * 5 >= beyond_ascii:
-        raise InputError(f"{path}: looks like EUC-JP: save it as UTF-8")
-
-
-def _refuse_binary(data: bytes, path: str, offset: int) -> None:
-    if offset == 0:
-        for signature, name in _SIGNATURES.items():
-            if data.startswith(signature):
-                raise InputError(f"{path}: is {name}, not UTF-8 or Shift_JIS text: convert it first")
-    if (at := data.find(b"\0")) >= 0:
-        raise InputError(f"{path}: is binary, not text (a zero byte at byte {offset + at})")
-    if (at := data.find(b"\x1b$")) >= 0:
-        raise InputError(f"{path}: looks like ISO-2022-JP (byte {offset + at}): save it as UTF-8")
 
 
 def _read_json(path: str, text_field: str) -> Iterator[RawDocument]:

@@ -82,7 +82,7 @@ def group_files(source: SourceFiles) -> list[SourceFiles]:
 
 def text_bytes(sources: list[SourceFiles]) -> int:
     """About how many bytes of text the sources hold."""
-    packed = (".parquet", *COMPRESSIONS)
+    packed = (".parquet", ".zip", *COMPRESSIONS)
     paths = [path for source in sources for path in source.hashed]
     return sum(size_of(path) * (_EXPANSION if path.lower().endswith(packed) else 1) for path in paths)
 

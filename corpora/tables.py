@@ -13,9 +13,15 @@ _GROUP_ROWS = 20_000
 
 
 def parquet_writer(path: Path, schema: pyarrow.Schema) -> pyarrow.parquet.ParquetWriter:
-    """A writer (zstd) without statistics of texts, which would hold whole documents."""
+    """A writer (zstd) without statistics of texts, which would hold whole documents, nor a search for equal texts."""
+    few = [name for name in ("source", "license", "split") if name in schema.names]
     return pyarrow.parquet.ParquetWriter(
-        path, schema, compression="zstd", write_statistics=["split", "source"], write_page_checksum=True
+        path,
+        schema,
+        compression="zstd",
+        write_statistics=["split", "source"],
+        use_dictionary=few,
+        write_page_checksum=True,
     )
 
 

@@ -20,6 +20,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     ),
     "run": ("run.run", "the whole pipeline from a YAML recipe, into runs/NAME"),
     "corpus build": ("corpus.corpus_build", "raw text to clean documents"),
+    "corpus diff": ("corpus.corpus_diff", "what two documents folders differ in"),
     "corpus stats": ("corpus.corpus_stats", "figures of a documents folder"),
     "tokenizer train": ("tokenizing.tokenizer_train", "train a SentencePiece tokenizer on documents or text files"),
     "tokenizer extend": ("tokenizing.tokenizer_extend", "more pieces for a tokenizer, whose ids stay"),

@@ -2,9 +2,9 @@
 
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import get_args
 
-from corpora.config import CorpusConfig, Normalization
+from corpora.config import CorpusConfig
+from corpora.normalization import parse_preset
 from eval.config import EvalConfig
 from jgpt.config import GenerateConfig, PretrainConfig, ShardConfig
 from stage.errors import UsageError
@@ -82,9 +82,11 @@ def find_recipe(name: str) -> Path:
 
 def check_preset(config: PretrainConfig) -> None:
     """Raise UsageError for a normalisation of prompts that does not exist: generation would fail after the training."""
-    name, known = config.model.normalization, get_args(Normalization)
-    if name and name not in known:
-        raise UsageError(f"model.normalization {name!r}: known presets are {', '.join(known)}")
+    if config.model.normalization:
+        try:
+            parse_preset(config.model.normalization)
+        except UsageError as error:
+            raise UsageError(f"model.normalization: {error}") from None
 
 
 def with_data(recipe: RecipeConfig, data: Path | None) -> RecipeConfig:

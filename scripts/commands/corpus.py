@@ -1,11 +1,17 @@
-"""``jgpt corpus build`` and ``jgpt corpus stats``."""
+"""``jgpt corpus build``, ``jgpt corpus diff`` and ``jgpt corpus stats``."""
 
 import json
+import sys
+from collections import Counter
+from collections.abc import Iterable
+from itertools import islice
 
 from corpora.build import build_corpus
 from corpora.config import CorpusConfig, SourceConfig
 from corpora.statistics import corpus_statistics
 from scripts.arguments import Parser, build, shared, tell_counts
+
+_LINES, _WIDTH = 40, 400  # of a document that are shown, and of a piece of a line
 
 
 def corpus_build(prog: str, arguments: list[str]) -> None:
@@ -17,14 +23,17 @@ def corpus_build(prog: str, arguments: list[str]) -> None:
             "jgpt corpus build novel.txt --out my/corpus",
             "jgpt corpus build ja.txt.xz --documents blank --out my/corpus          CC-100: documents parted by blank lines",
             "jgpt corpus build aozora/ --license 'public domain' --out my/corpus    a folder; Aozora markup is found by itself",
+            "jgpt corpus build jawiki-latest-pages-articles.xml.bz2 --out my/wiki   a dump of Wikipedia",
             "jgpt corpus build hf:wikimedia/wikipedia:20231101.ja --limit 10000 --out my/corpus",
             "jgpt corpus build --config sources.yaml --out my/corpus                several sources, each with its own settings",
+            "jgpt corpus build aozora/ --preview 20 | less -R                       some documents before and after; nothing is written",
         ],
     )
-    paths = "A .txt, .jsonl, .json or .parquet file (plain or .gz .zst .bz2 .xz), a folder of such files, hf:NAME[:CONFIG][@SPLIT], or embedded:kougo."
+    paths = "A .txt, .jsonl, .json, .parquet, .html or .md file or a MediaWiki dump (.xml), plain or .gz .zst .bz2 .xz, a .zip of texts, a folder of such files, hf:NAME[:CONFIG][@SPLIT], or embedded:kougo."
     parser.add_argument("source", nargs="*", type=str, help=paths)
     parser.config_file()
-    parser.common("out")
+    parser.flag("out", str, None, "Folder to write; not needed for --preview.")
+    parser.flag("preview", int, 0, "Show so many documents before and after instead of building.")
     parser.configuration(SourceConfig, skip=["path", "name"])
     several = "In YAML: sources with settings of their own (path, name, markup, …)."
     parser.flag("sources", list[SourceConfig], [], several)
@@ -33,8 +42,81 @@ def corpus_build(prog: str, arguments: list[str]) -> None:
     given = parser.parse_args(arguments)
     sources = [build(SourceConfig, given, path=path, name="") for path in given.source]
     sources += [build(SourceConfig, entry) for entry in given.sources]
-    manifest = build_corpus(build(CorpusConfig, given, sources=sources), given.out, **shared(given))
+    config = build(CorpusConfig, given, sources=sources)
+    if given.preview < 0 or (not given.preview and given.out is None):
+        parser.error("--out is needed, the folder to write" if given.preview == 0 else "--preview must be 0 or more")
+    if given.preview:
+        from corpora.preview import preview
+
+        shown = (
+            (f"{each.name}" + f" (rejected: {each.reason})" * bool(each.reason), each.before, each.after)
+            for each in preview(config, given.preview)
+        )
+        show_changes(shown)
+        return
+    manifest = build_corpus(config, given.out, **shared(given))
     tell_counts(given.out, manifest)
+
+
+def corpus_diff(prog: str, arguments: list[str]) -> None:
+    """What two documents folders differ in."""
+    parser = Parser(
+        prog,
+        "Show the documents that differ between two documents folders, as after a change of preset, and which characters became which.",
+        [
+            "jgpt corpus diff my/corpus my/corpus-none | less -R",
+            "jgpt corpus diff old new --count 0        the counts alone",
+        ],
+    )
+    parser.add_argument("first", type=str, help="A documents folder.")
+    parser.add_argument("second", type=str, help="Another, of the same sources.")
+    parser.flag("count", int, 20, "Documents that are shown; all are counted.")
+    parser.common("quiet")
+    given = parser.parse_args(arguments)
+    from corpora.preview import changes, compare
+
+    tally, characters = Counter[str](), Counter[tuple[str, str]]()
+    shown = 0
+    for name, before, after in compare(given.first, given.second):
+        kind = "added" if before is None else "removed" if after is None else "changed"
+        tally[kind] += 1
+        if kind == "changed":
+            characters += changes(before or "", after or "")
+        if shown < given.count:
+            shown += 1
+            show_changes([(f"{name} ({kind})", before or "", after or "")])
+    print(
+        f"{tally['changed']} documents changed, {tally['removed']} only in {given.first}, {tally['added']} only in {given.second}"
+    )
+    for (old, new), count in characters.most_common(20):
+        print(f"{_visible(old)} → {_visible(new)}\t{count}")
+
+
+def show_changes(documents: Iterable[tuple[str, str, str]]) -> None:
+    """Print what became of each document: in colours in a terminal, else as [-gone-] and {+new+}."""
+    from corpora.differences import changed_lines
+
+    marks = (
+        {"gone": "\x1b[41;97m{}\x1b[0m", "new": "\x1b[42;97m{}\x1b[0m"}
+        if sys.stdout.isatty()
+        else {"gone": "[-{}-]", "new": "{{+{}+}}"}
+    )
+    for name, before, after in documents:
+        print(f"── {name}: {len(before):,} characters, then {len(after):,}")
+        lines = changed_lines(before, after)
+        for line in islice(lines, _LINES):
+            print("".join(marks.get(piece.kind, "{}").format(_visible(piece.text)[:_WIDTH]) for piece in line) or "⏎")
+        if rest := sum(1 for _ in lines):
+            print(f"… {rest} more changed lines")
+
+
+def _visible(text: str) -> str:
+    """Characters that would not be seen, by their names."""
+    return "".join(
+        {"\n": "⏎", "\t": "⇥", "\u3000": "\u3000"}.get(character)
+        or (character if character.isprintable() else f"<U+{ord(character):04X}>")
+        for character in text
+    )
 
 
 def corpus_stats(prog: str, arguments: list[str]) -> None:

@@ -145,8 +145,8 @@ def test_contradictory_settings_are_refused(fields: dict[str, float], message: s
     ("fields", "message"),
     [
         ({"path": " "}, "needs a path"),
-        ({"path": "a", "markup": "html"}, "--markup html: must be one of auto, plain, aozora"),
-        ({"path": "a", "normalization": "nfkc"}, "--normalization nfkc: must be"),
+        ({"path": "a", "markup": "tex"}, "--markup tex: must be one of auto, plain, aozora, wikitext, html, markdown"),
+        ({"path": "a", "normalization": "nfkc"}, "there is no normalisation preset 'nfkc'"),
         ({"path": "a", "documents": "page"}, "--documents page: must be"),
         ({"path": "a", "markup": None}, "--markup None: must be"),
         ({"path": "a", "license": None}, "--license has no value: must be text"),

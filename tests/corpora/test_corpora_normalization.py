@@ -1,22 +1,69 @@
+"""The rules of ja-v1, each row of docs/normalization.md, and that blocks and offsets agree with them."""
+
+import gzip
+import json
+import re
 import unicodedata
+from pathlib import Path
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from corpora.normalization import KEPT, PRESETS, normalize, normalize_prompt
+from corpora.blocks import normalize_all
+from corpora.normalization import (
+    DOCUMENT_RULES,
+    KEPT,
+    LINE_RULES,
+    PRESETS,
+    digest,
+    normalize,
+    normalize_prompt,
+    normalize_with_offsets,
+)
+from corpora.old_forms import NEW_KANJI
 from stage.errors import UsageError
+
+DOCS = Path(__file__).parents[2] / "docs" / "normalization.md"
+SHARED = Path(__file__).parents[3] / "shared" / "data" / "corpora"
+FROZEN = "0f4990dc53b9b9084f0e0da28a377f0a99c3ae68c3a0273e8250f95dbb29ec4d"
 
 # Characters that meet each other's rules: joiners, marks, kana that voice, digits and points, line ends, spaces
 AWKWARD = (
     "かカｶﾞﾟ゛゜\u3099\u309aはハう\u200d\ufe0f👩👧🏽™ℹ🄰①１1２，．：、。aＡ　 "
-    "\t\n\r\u2028\u0085\u200b\ufeff\u00ad㌔㌣ﾄ…～〜＝\u0338\u0301éÅ𠮷葛\U000e0100゙️゚・ｰ－"
+    "\t\n\r\u2028\u0085\u200b\ufeff\u00ad㌔㌣ﾄ…～〜＝\u0338\u0301éÅ𠮷葛\U000e0100゙️゚・ｰ－ー−‐-サᄀ각\ufffe\U0010fffe"
 )
 STRINGS = st.one_of(
     st.text(),
     st.text(alphabet=AWKWARD),
     st.text(alphabet=st.characters(min_codepoint=0x2000, max_codepoint=0xFFFF, exclude_categories=["Cs"])),
 )
+
+
+def rows() -> list[tuple[str, str, str]]:
+    """Rule, before and after of each row of the tables."""
+    found = re.findall(r"^\| ([^|`]+?) \| `(.*)` \| `(.*)` \|$", DOCS.read_text("utf-8"), re.MULTILINE)
+    escaped = re.compile(r"\\(?:[ntr]|u[0-9a-f]{4}|U[0-9a-f]{8})")
+    read = lambda cell: escaped.sub(lambda match: match[0].encode().decode("unicode_escape"), cell)  # noqa: E731
+    return [(rule, read(before), read(after)) for rule, before, after in found]
+
+
+@pytest.mark.parametrize(("rule", "before", "after"), rows())
+def test_each_row_of_the_table_holds(rule: str, before: str, after: str) -> None:
+    preset = f"ja-v1+{rule}" if rule in ("new-kanji", "no-iteration") else "ja-v1"
+    assert normalize(before, preset) == after
+    assert normalize_all([before, "間", before], preset) == [after, "間", after]
+
+
+def test_the_table_has_every_rule_in_its_order() -> None:
+    known = [rule.name for rule in (*LINE_RULES, *DOCUMENT_RULES)]
+    told = [name for rule, *_ in rows() if (name := re.split("[:,]", rule)[0]) in known]
+    assert list(dict.fromkeys(told)) == [name for name in known if name in told]
+    assert set(told) == set(known)
+
+
+def test_the_preset_is_frozen() -> None:
+    assert PRESETS["ja-v1"] == FROZEN, "ja-v1 must not change any more: make ja-v2"
 
 
 @given(STRINGS)
@@ -34,38 +81,44 @@ def test_documents_are_prompts_but_for_document_rules(text: str) -> None:
     assert normalize(normalize_prompt(text)) == normalize(text)
 
 
-@pytest.mark.parametrize(
-    ("raw", "expected"),
-    [
-        ("ｶﾞｷﾞﾊﾟｰ", "ガギパー"),
-        ("か゛は゜ゝ゛", "がぱゞ"),
-        ("あ゛っ", "あ゛っ"),
-        ("か\u3099", "が"),
-        ("ＡＢＣ１２３", "ABC123"),
-        ("10〜20円、10～20円", "10〜20円、10～20円"),
-        ("（株）！？：；「～」…‥", "（株）！？：；「～」…‥"),
-        ("１２：３０と３．１４と１，０００", "12:30と3.14と1,000"),
-        ("答え：はい", "答え：はい"),
-        ("①②③½x²™", "①②③½x²™"),
-        ("家族👨\u200d👩\u200d👧と手👍🏽と♥\ufe0f", "家族👨\u200d👩\u200d👧と手👍🏽と♥\ufe0f"),
-        ("葛\U000e0100城と𠮷野", "葛\U000e0100城と𠮷野"),
-        ("か\u200dき\u200bく\u00adけ\ufeffこ\x00", "かきくけこ"),
-        ("一\r\n二\r三\u2028四", "一\n二\n三\n四"),
-        ("　段落。　\n次 \t\n", "　段落。\n次"),
-        ("神田 孝平　ああ", "神田 孝平　ああ"),
-        ("上\n\n\n\n\n\n下", "上\n\n\n下"),
-        ("神は神", "神は神"),
-        ("", ""),
-    ],
-)
-def test_ja_v1_on_known_cases(raw: str, expected: str) -> None:
-    assert normalize(raw) == expected
+@given(st.lists(STRINGS, max_size=6))
+@settings(max_examples=600, deadline=None)
+def test_many_at_once_become_what_each_does_alone(texts: list[str]) -> None:
+    assert normalize_all(texts) == [normalize(text) for text in texts]
 
 
-def test_full_width_commas_become_touten_only_where_they_are_the_majority() -> None:
-    assert normalize("私は，猫，です．名前．") == "私は、猫、です。名前。"
-    assert normalize("私は、猫、です。，が一つ") == "私は、猫、です。，が一つ"
-    assert normalize("値は，３，１４ではない") == "値は、3,14ではない"
+@given(STRINGS)
+@settings(max_examples=400, deadline=None)
+def test_offsets_point_at_where_each_character_began(text: str) -> None:
+    for prompt, expected in ((False, normalize(text)), (True, normalize_prompt(text))):
+        found, offsets = normalize_with_offsets(text, prompt=prompt)
+        assert found == expected
+        assert len(offsets) == len(found) + 1 and offsets[-1] == len(text)
+        assert offsets == sorted(offsets) and (not offsets or offsets[0] >= 0)
+        if unicodedata.is_normalized("NFKC", text) and not any(map(unicodedata.combining, text)):
+            # what was not changed is where it was
+            for place, character in enumerate(found):
+                if text.count(character) == 1 == found.count(character):
+                    assert text[offsets[place]] == character
+
+
+def test_offsets_find_an_answer_in_the_text_as_it_was() -> None:
+    text = "\r\n㍿ﾊﾟﾝ屋は１，０００円、\u200b株式。"
+    found, offsets = normalize_with_offsets(text)
+    assert found == "株式会社パン屋は1,000円、株式。"
+    begin = found.index("パン屋")
+    assert text[offsets[begin] : offsets[begin + 3]] == "ﾊﾟﾝ屋"
+    begin = found.index("1,000円")
+    assert text[offsets[begin] : offsets[begin + 6]] == "１，０００円"
+
+
+def test_real_text_is_the_same_in_blocks_and_alone() -> None:
+    if not SHARED.is_dir():
+        pytest.skip("needs the shared corpora")
+    for name in ("aozora/old-kana", "kyoto-wiki/docs", "tech-docs/rails-guides"):
+        with gzip.open(SHARED / f"{name}.jsonl.gz", "rt", encoding="utf-8") as stream:
+            texts = [json.loads(line)["text"] for line, _ in zip(stream, range(80), strict=False)]
+        assert normalize_all(texts) == [normalize(text) for text in texts]
 
 
 def test_prompts_keep_their_spaces_line_ends_and_commas() -> None:
@@ -75,14 +128,43 @@ def test_prompts_keep_their_spaces_line_ends_and_commas() -> None:
 def test_kept_characters_are_those_that_nfkc_would_change() -> None:
     for character in KEPT:
         assert unicodedata.normalize("NFKC", character) != character, hex(ord(character))
-        assert normalize_prompt(f"語{character}語") == f"語{character}語"
+        if character not in "～－":  # which have rules of their own
+            assert normalize_prompt(f"語{character}語") == f"語{character}語"
 
 
-def test_none_leaves_text_alone_and_unknown_presets_are_refused() -> None:
+def test_code_keeps_everything_but_line_ends_and_controls() -> None:
+    assert normalize("\ufeffｘ = '１' \r\n\tif\x00 x：\r\n\n\n\n\n", "code") == "ｘ = '１' \n\tif x：\n\n\n\n\n"
     assert normalize("ｱ \r\n", "none") == "ｱ \r\n"
-    with pytest.raises(UsageError, match=r"ja-v9.*ja-v1, none"):
-        normalize("あ", "ja-v9")
 
 
-def test_presets_have_different_digests() -> None:
-    assert len(set(PRESETS.values())) == len(PRESETS)
+@pytest.mark.parametrize(
+    ("preset", "message"),
+    [
+        ("ja-v9", r"ja-v9.*ja-v1, code, none"),
+        ("code+new-kanji", "code"),
+        ("ja-v1+old", "'old' is no option of ja-v1; there are new-kanji, no-iteration"),
+    ],
+)
+def test_unknown_presets_are_refused(preset: str, message: str) -> None:
+    for function in (lambda: normalize("あ", preset), lambda: normalize_all(["あ"], preset), lambda: digest(preset)):
+        with pytest.raises(UsageError, match=message):
+            function()
+
+
+def test_options_have_digests_of_their_own() -> None:
+    presets = [*PRESETS, "ja-v1+new-kanji", "ja-v1+no-iteration", "ja-v1+new-kanji+no-iteration"]
+    assert len({digest(preset) for preset in presets}) == len(presets)
+    assert digest("ja-v1+new-kanji+no-iteration") == digest("ja-v1+no-iteration+new-kanji")
+
+
+def test_new_kanji_are_no_old_ones() -> None:
+    assert len(NEW_KANJI) > 300
+    assert not {ord(new) for new in NEW_KANJI.values()} & NEW_KANJI.keys()
+    assert all(unicodedata.is_normalized("NFKC", chr(old) + new) for old, new in NEW_KANJI.items())
+
+
+@given(st.text(alphabet="こころゝゞヽヾ〳〴〵〱〲スズかが々人\n"))
+@settings(max_examples=300, deadline=None)
+def test_iteration_marks_end(text: str) -> None:
+    once = normalize(text, "ja-v1+no-iteration")
+    assert normalize(once, "ja-v1+no-iteration") == once

@@ -65,9 +65,10 @@ def test_shift_jis_wave_dash_is_the_one_of_unicode(tmp_path: Path) -> None:
 @pytest.mark.parametrize("documents", ["file", "line", "blank"])
 def test_undecodable_bytes_are_named_with_their_offset(tmp_path: Path, documents: str) -> None:
     path = tmp_path / "a.txt"
-    path.write_bytes("猫\n".encode() + b"\xff\xfe")
+    path.write_bytes(b"cat\n\xff\xfe")
     with pytest.raises(
-        InputError, match=r"a\.txt: neither UTF-8 \(byte 4\) nor Shift_JIS \(byte \d\): save it as UTF-8"
+        InputError,
+        match=r"a\.txt: neither UTF-8 \(byte 4\) nor Shift_JIS \(byte 4\) nor EUC-JP \(byte 4\): save it as UTF-8",
     ):
         texts(path, documents=documents)
 
@@ -78,8 +79,8 @@ def test_undecodable_bytes_are_named_with_their_offset(tmp_path: Path, documents
         (b"abc\0def", r"binary, not text \(a zero byte at byte 3\)"),
         (b"%PDF-1.7", "is a PDF"),
         (b"PK\x03\x04abc", "is a ZIP archive"),
-        ("猫".encode("utf-16"), "is UTF-16 text"),
-        ("猫です".encode("iso-2022-jp"), "ISO-2022-JP"),
+        ("猫です".encode("utf-32"), "is UTF-32 text"),
+        ("猫です".encode("iso-2022-jp")[:-1], "ISO-2022-JP text that ends within a character"),
     ],
 )
 @pytest.mark.parametrize("documents", ["file", "line"])
@@ -87,14 +88,6 @@ def test_what_is_no_text_is_named(tmp_path: Path, content: bytes, message: str, 
     path = tmp_path / "a.txt"
     path.write_bytes(content)
     with pytest.raises(InputError, match=message):
-        texts(path, documents=documents)
-
-
-@pytest.mark.parametrize("documents", ["file", "line", "blank"])
-def test_euc_is_not_taken_for_shift_jis(tmp_path: Path, documents: str) -> None:
-    path = tmp_path / "a.txt"
-    path.write_bytes("あいうえおかきくけこ。\nさしすせそ。\n".encode("euc_jp"))
-    with pytest.raises(InputError, match=r"looks like EUC-JP"):
         texts(path, documents=documents)
 
 
@@ -246,7 +239,6 @@ def test_what_is_no_text_is_named_wherever_it_shows(tmp_path: Path, documents: s
     for content, message in (
         (bytes(range(128, 256)) + b"\n\0", r"is binary, not text \(a zero byte at byte 129\)"),
         ("吾輩は猫である。\n名前はまだ無い。\n".encode("utf-16-le"), "is binary, not text"),
-        ("吾輩は猫である。名前はまだ無い。\n".encode("euc_jp") * 3, "looks like EUC-JP: save it as UTF-8"),
         ("中文文本没有假名".encode("gb2312"), "neither UTF-8"),
     ):
         path.write_bytes(content)

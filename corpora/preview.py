@@ -1,0 +1,85 @@
+"""Some documents of the sources as a build would make them, without building; and what two builds differ in."""
+
+import random
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import dataclass
+from itertools import islice
+from pathlib import Path
+
+from corpora.config import CorpusConfig
+from corpora.documents import document_files, iterate_file
+from corpora.judging import japanese_ratio, judge
+from corpora.normalization import normalize
+from corpora.parts import prepare, raw_documents
+from corpora.reading import RawDocument
+from corpora.sources import SourceFiles, find_sources
+
+_LOOKED_AT = 2000
+"""Documents of a source that a sample is drawn from, at most."""
+
+
+@dataclass(frozen=True)
+class Previewed:
+    """A document before and after, and why it would be rejected (empty: it would not)."""
+
+    name: str
+    before: str
+    after: str
+    reason: str
+
+
+def preview(config: CorpusConfig, count: int) -> Iterator[Previewed]:
+    """About ``count`` documents, as many of each source, drawn by seed from its first files; errors as ``build_corpus``."""
+    sources = find_sources(config)
+    for number, source in enumerate(sources):
+        share = count // len(sources) + (number < count % len(sources))
+        for name, raw in _sample(source, share, config.seed):
+            plain = prepare(raw, source.config)
+            after = plain.text if plain.verdict else normalize(plain.text, source.config.normalization)
+            verdict = plain.verdict or judge(after, japanese_ratio(after), config)
+            before = raw.text.encode("utf-8", "backslashreplace").decode().replace("\r\n", "\n")
+            yield Previewed(name, before, after, verdict[0] if verdict else "")
+
+
+def compare(first: Path | str, second: Path | str) -> Iterator[tuple[str, str | None, str | None]]:
+    """Documents of two folders that differ: id, text in the first, text in the second; None where one lacks it.
+
+    Memory: a hash of each document of the second folder, and the documents that changed.
+    """
+    there = {
+        row["id"]: hash(row["text"]) for file in document_files(second) for row in iterate_file(file, ("id", "text"))
+    }
+    changed: dict[str, str] = {}
+    for file in document_files(first):
+        for row in iterate_file(file, ("id", "text")):
+            if row["id"] not in there:
+                yield row["id"], row["text"], None
+            elif there.pop(row["id"]) != hash(row["text"]):
+                changed[row["id"]] = row["text"]
+    for file in document_files(second):
+        for row in iterate_file(file, ("id", "text")):
+            if row["id"] in changed:
+                yield row["id"], changed.pop(row["id"]), row["text"]
+            elif row["id"] in there:
+                yield row["id"], None, row["text"]
+
+
+def changes(before: str, after: str) -> Counter[tuple[str, str]]:
+    """Which characters became which, counted, where a line of ``before`` has one of as many characters in ``after``."""
+    found: Counter[tuple[str, str]] = Counter()
+    for old, new in zip(before.split("\n"), after.split("\n"), strict=False):
+        if old != new and len(old) == len(new):
+            found.update((a, b) for a, b in zip(old, new, strict=True) if a != b)
+    return found
+
+
+def _sample(source: SourceFiles, count: int, seed: int) -> list[tuple[str, RawDocument]]:
+    documents = (
+        ("/".join(part for part in (source.name, name, raw.key or str(raw.index)) if part), raw)
+        for path, name in source.files
+        for raw in raw_documents(source, path)
+    )
+    looked_at = list(islice(documents, _LOOKED_AT))
+    chosen = sorted(random.Random(seed).sample(range(len(looked_at)), min(count, len(looked_at))))
+    return [looked_at[place] for place in chosen]

@@ -21,8 +21,9 @@ class TokenizerConfig:
     """bpe: pieces by merging the most frequent pair (Sennrich et al. 2016). unigram: pieces by likelihood (Kudo 2018), ten times
     slower to train. char: a character a token, at most --vocab_size of them."""
 
-    boundaries: Literal["none", "mecab"] = "none"
-    """mecab: no piece crosses a boundary between words of UniDic-lite in the training text; using it needs no dictionary."""
+    boundaries: Literal["auto", "none", "mecab"] = "auto"
+    """mecab: no piece crosses a boundary between words of UniDic-lite in the training text; using it needs no dictionary. auto: mecab
+    for bpe, with which a small GPT learns more (docs/experiments.md), none for the others."""
 
     max_character_share: float = 0.5
     """Share of the vocabulary that single characters may fill, the most frequent first; the others go to byte fallback."""
@@ -48,12 +49,17 @@ class TokenizerConfig:
     limit: int = 0
     """Read at most so many documents or files; 0 reads all."""
 
+    @property
+    def within_words(self) -> bool:
+        """Whether pieces stay within words."""
+        return self.boundaries == "mecab" or (self.boundaries == "auto" and self.model == "bpe")
+
     def __post_init__(self) -> None:
         for entry in fields(self):
             if entry.name in ("model", "boundaries") and getattr(self, entry.name) not in get_args(entry.type):
                 known = ", ".join(get_args(entry.type))
                 raise UsageError(f"--{entry.name} {getattr(self, entry.name)}: known are {known}")
-        if self.boundaries != "none" and self.model == "char":
+        if self.boundaries == "mecab" and self.model == "char":
             raise UsageError(f"--boundaries {self.boundaries} has no effect with --model char: leave it out")
         for symbol in self.user_symbols:
             if not symbol or any(character.isspace() or character in "\u2581\0" for character in symbol):

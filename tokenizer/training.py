@@ -146,7 +146,7 @@ def train_at_most(sample: LineSample, config: TokenizerConfig) -> TrainedPieces:
         raise InputError(
             "no text to learn from is left without user symbols and characters that --min_character_count leaves out"
         )
-    if config.boundaries == "mecab":
+    if config.within_words:
         words = Words()
         lines = [words.parted(line, BOUNDARY) for line in lines]
     model = _sentencepiece(lines, config, chosen)
@@ -219,7 +219,7 @@ def _sentencepiece(lines: list[str], config: TokenizerConfig, chosen: Characters
                 required_chars="".join(chosen.absent).replace(" ", SPACE),
                 max_sentencepiece_length=config.max_piece_length,
                 max_sentence_length=1 << 20,
-                pretokenization_delimiter=BOUNDARY if config.boundaries == "mecab" else "",
+                pretokenization_delimiter=BOUNDARY if config.within_words else "",
                 unk_piece=UNKNOWN,
                 bos_piece=BEGIN,
                 eos_piece=END,

@@ -135,7 +135,7 @@ def make_shards(data: Path, work: Path, vocab_size: int = VOCABULARY) -> Path:
     sources = [SourceConfig(path=str(file), license="public domain in Japan") for file in files]
     corpus, tokenizer, shards = (work / name for name in ("corpus", "tokenizer", "shards"))
     build_corpus(CorpusConfig(sources=sources), corpus)
-    train_tokenizer(tokenizer, TokenizerConfig(vocab_size=vocab_size), corpus=corpus)
+    train_tokenizer(tokenizer, TokenizerConfig(vocab_size=vocab_size, boundaries="none"), corpus=corpus)
     write_shards(corpus, tokenizer, shards)
     return shards
 

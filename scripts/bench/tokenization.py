@@ -62,6 +62,9 @@ def main() -> None:
         "jgpt shard, more text": shard(large, 1),
         "jgpt shard, more text, two processes": shard(large, 2),
         "SentencePiece training alone": lambda _: train_sentencepiece(lines, given.vocab_size),
+        "jgpt tokenizer train --boundaries none": lambda out: train_tokenizer(
+            out / "t", TokenizerConfig(vocab_size=given.vocab_size, boundaries="none"), texts=texts, quiet=True
+        ),
         "jgpt tokenizer train": lambda out: train_tokenizer(
             out / "t", TokenizerConfig(vocab_size=given.vocab_size), texts=texts, quiet=True
         ),
@@ -84,14 +87,15 @@ def main() -> None:
     for name, median in medians.items():
         size = megabytes * (given.times if "more text" in name else 1)
         print(f"| {name} | {median:.2f} | {size / median:.1f} |")
-    shards = medians["jgpt shard"]
+    shards, alone = medians["jgpt shard"], medians["SentencePiece training alone"]
     print(
         f"\nshards at {medians['raw encoding'] / shards:.0%} of raw encoding, "
         f"{medians['to a file, Hugging Face'] / shards:.2f} times Hugging Face's; "
         f"with gigatoken at {medians['raw encoding, gigatoken'] / medians['jgpt shard, gigatoken']:.0%} of its raw encoding, "
         f"{shards / medians['jgpt shard, gigatoken']:.2f} times as fast; two processes "
         f"{medians['jgpt shard, more text'] / medians['jgpt shard, more text, two processes']:.2f} times one; "
-        f"training takes {medians['jgpt tokenizer train'] / medians['SentencePiece training alone']:.2f} times SentencePiece's own time"
+        f"training without words takes {medians['jgpt tokenizer train --boundaries none'] / alone:.2f} times SentencePiece's own time, "
+        f"within words {medians['jgpt tokenizer train'] / alone:.2f} times"
     )
 
 

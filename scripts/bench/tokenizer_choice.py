@@ -40,16 +40,16 @@ from tokenizer.sampling import LineSample, sample_lines
 from tokenizer.training import train_at_most, train_pieces, train_tokenizer
 
 VARIANTS: dict[str, str] = {
-    "bpe": "",
-    "bpe, a quarter characters": "--max_character_share 0.25",
+    "bpe": "--boundaries none",
+    "bpe, a quarter characters": "--boundaries none --max_character_share 0.25",
     "bpe, words": "--boundaries mecab",
     "bpe, words first": "two stages",
     "unigram": "--model unigram",
     "unigram, words": "--model unigram --boundaries mecab",
     "char": "--model char",
-    "bpe, 4,000": "--vocab_size 4000",
-    "bpe, 16,000": "--vocab_size 16000",
-    "bpe, 32,000": "--vocab_size 32000",
+    "bpe, 4,000": "--boundaries none --vocab_size 4000",
+    "bpe, 16,000": "--boundaries none --vocab_size 16000",
+    "bpe, 32,000": "--boundaries none --vocab_size 32000",
     "unigram, 16,000": "--model unigram --vocab_size 16000",
     "SentencePiece's defaults": "defaults 8000",
     "SentencePiece's defaults, 16,000": "defaults 16000",
@@ -131,7 +131,7 @@ def sampled(corpus: Path) -> LineSample:
 
 def write_two_stages(corpus: Path, folder: Path) -> None:
     """Pieces within words first, then merges across them (Liu et al. 2025, SuperBPE, with UniDic's words in place of spaces)."""
-    sample, config = sampled(corpus), TokenizerConfig()
+    sample, config = sampled(corpus), TokenizerConfig(boundaries="none")
     words = TokenizerConfig(vocab_size=int(_WORDS_SHARE * config.vocab_size), boundaries="mecab")
     model = train_pieces(sample, words).model
     old = JapaneseTokenizer.of(model)

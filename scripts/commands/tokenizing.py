@@ -22,7 +22,7 @@ def tokenizer_train(prog: str, arguments: list[str]) -> None:
         [
             "jgpt tokenizer train --corpus my/corpus --out my/tokenizer",
             "jgpt tokenizer train --text *.txt --vocab_size 16000 --out my/tokenizer",
-            "jgpt tokenizer train --corpus my/corpus --boundaries mecab --out my/words",
+            "jgpt tokenizer train --corpus my/corpus --boundaries none --out my/free     pieces that grow over words",
         ],
     )
     parser.config_file()

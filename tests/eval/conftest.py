@@ -204,7 +204,9 @@ def tiny_run(tmp_path_factory):
         return Made({"documents": 30, "characters": sum(map(len, texts))}, [{"source": "own", "license": "CC0"}])
 
     write_folder(root / "corpus", stage="corpus", parameters={}, inputs=[], make=corpus)
-    train_tokenizer(root / "tokenizer", TokenizerConfig(vocab_size=420), corpus=root / "corpus", quiet=True)
+    train_tokenizer(
+        root / "tokenizer", TokenizerConfig(boundaries="none", vocab_size=420), corpus=root / "corpus", quiet=True
+    )
     write_shards(root / "corpus", root / "tokenizer", root / "shards", workers=1, quiet=True)
 
     def model(folder):

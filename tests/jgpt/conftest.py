@@ -67,7 +67,9 @@ def root(tmp_path_factory, texts, splits):
     """Folders ``corpus`` (of three files, the last of them with the valid split), ``tokenizer`` and ``shards``."""
     folder = tmp_path_factory.mktemp("tiny")
     make_corpus(folder / "corpus", texts, splits, files=3)
-    train_tokenizer(folder / "tokenizer", TokenizerConfig(vocab_size=400), corpus=folder / "corpus", quiet=True)
+    train_tokenizer(
+        folder / "tokenizer", TokenizerConfig(boundaries="none", vocab_size=400), corpus=folder / "corpus", quiet=True
+    )
     write_shards(folder / "corpus", folder / "tokenizer", folder / "shards", workers=1, quiet=True)
     return folder
 

@@ -128,7 +128,9 @@ def test_what_is_no_model_is_refused(root, tmp_path, first, second_config):
 
 
 def test_a_model_of_another_tokenizer_is_refused(root, tmp_path, first, second_config):
-    train_tokenizer(tmp_path / "tokenizer", TokenizerConfig(vocab_size=380), corpus=root / "corpus", quiet=True)
+    train_tokenizer(
+        tmp_path / "tokenizer", TokenizerConfig(boundaries="none", vocab_size=380), corpus=root / "corpus", quiet=True
+    )
     write_shards(root / "corpus", tmp_path / "tokenizer", tmp_path / "shards", workers=1, quiet=True)
     with pytest.raises(UsageError, match=r"--init_from .*model: its tokenizer is not that of the shards .*shards"):
         train(tmp_path, tmp_path / "model", second_config, init_from=first)

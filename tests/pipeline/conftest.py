@@ -19,6 +19,7 @@ corpus:
   min_japanese: 0
 tokenizer:
   vocab_size: 700
+  boundaries: none
 pretrain:
   dtype: float32
   model: {depth: 1, width: 32, heads: 2, context_length: 64, dropout: 0.1}

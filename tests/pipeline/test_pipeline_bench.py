@@ -228,7 +228,7 @@ def test_table_has_ratios_of_time_and_tokens_to_the_harder_seed_of_each_baseline
 def test_the_benchmark_of_tokenizers_times_every_row(shards, tmp_path, monkeypatch, capsys):
     work = shards.parent
     flags = ["--corpus", str(work / "corpus"), "--tokenizer", str(work / "tokenizer"), "--rounds", "1"]
-    flags += ["--vocab_size", "360", "--out", str(tmp_path / "rounds.jsonl")]
+    flags += ["--vocab_size", "330", "--out", str(tmp_path / "rounds.jsonl")]
     monkeypatch.setattr(sys, "argv", ["tokenization", *flags])
     tokenization.main()
     printed = capsys.readouterr().out
@@ -269,7 +269,11 @@ def test_tokenizers_of_others_are_measured_on_the_same_text_with_unknowns_as_byt
     monkeypatch.setattr(tokenizer_choice, "_WORDS_SHARE", 0.92)
     texts = list(iterate_texts(corpus, "valid"))
     found = {}
-    for name, how in (("other", "defaults 42"), ("stages", "two stages"), ("own", "--vocab_size 340")):
+    for name, how in (
+        ("other", "defaults 42"),
+        ("stages", "two stages"),
+        ("own", "--boundaries none --vocab_size 340"),
+    ):
         tokenizer_choice.make_shards(corpus, tmp_path / name, how, None)
         model = GPT(ModelConfig(depth=1, width=32, heads=2, context_length=16, vocab_size=360))
         save_model(model, tmp_path / "model", tmp_path / name / "shards")

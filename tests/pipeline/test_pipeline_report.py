@@ -111,7 +111,7 @@ def add_corpus(run: Path, license: str = "public domain") -> None:
 
 def add_tokenizer(run: Path) -> None:
     (run / "text.txt").write_text(f"{TEXT}\n" * 3, "utf-8")
-    train_tokenizer(run / "tokenizer", TokenizerConfig(vocab_size=330), text=[str(run / "text.txt")])
+    train_tokenizer(run / "tokenizer", TokenizerConfig(boundaries="none", vocab_size=330), text=[str(run / "text.txt")])
 
 
 def metrics(steps: int = 60) -> str:

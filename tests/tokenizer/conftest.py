@@ -46,7 +46,7 @@ def text_file(training_text: str, tmp_path_factory: pytest.TempPathFactory) -> P
 @pytest.fixture(scope="session")
 def tokenizer_folder(text_file: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("tokenizer") / "tokenizer"
-    train_tokenizer(folder, TokenizerConfig(vocab_size=3000), text=[str(text_file)], quiet=True)
+    train_tokenizer(folder, TokenizerConfig(boundaries="none", vocab_size=3000), text=[str(text_file)], quiet=True)
     return folder
 
 
@@ -58,5 +58,7 @@ def tokenizer(tokenizer_folder: Path) -> JapaneseTokenizer:
 @pytest.fixture(scope="session")
 def unigram(text_file: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("tokenizer") / "unigram"
-    train_tokenizer(folder, TokenizerConfig(vocab_size=2500, model="unigram"), text=[str(text_file)], quiet=True)
+    train_tokenizer(
+        folder, TokenizerConfig(boundaries="none", vocab_size=2500, model="unigram"), text=[str(text_file)], quiet=True
+    )
     return folder

@@ -27,7 +27,7 @@ def news(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def test_an_extended_tokenizer_keeps_its_ids_and_knows_the_new_text(
     text_file: Path, news: Path, tmp_path: Path, model: str, size: int, shorter: float
 ) -> None:
-    config = TokenizerConfig(vocab_size=2000, model=model, user_symbols=["<|版|>"])  # type: ignore[arg-type]
+    config = TokenizerConfig(boundaries="none", vocab_size=2000, model=model, user_symbols=["<|版|>"])  # type: ignore[arg-type]
     train_tokenizer(tmp_path / "old", config, text=[str(text_file)], quiet=True)
     extend_tokenizer(tmp_path / "old", tmp_path / "new", find_text(None, [str(news)], "train"), size, quiet=True)
     old, new = JapaneseTokenizer(tmp_path / "old"), JapaneseTokenizer(tmp_path / "new")

@@ -19,7 +19,7 @@ from tokenizer.words import Words
 KINDS: dict[str, dict[str, Any]] = {
     "unigram": {"model": "unigram", "vocab_size": 2500},
     "char": {"model": "char", "vocab_size": 2000},
-    "words": {"boundaries": "mecab", "vocab_size": 2500},
+    "words": {"vocab_size": 2500},
     "symbols": {"user_symbols": ["<|考|>", "、、", "神は"], "vocab_size": 2500},
 }
 
@@ -45,7 +45,10 @@ def test_every_kind_is_lossless_and_the_same_in_hugging_face_tokenizers(kind: Pa
 
 def test_characters_are_one_token_each(text_file: Path, tmp_path: Path, training_text: str) -> None:
     counts = train_tokenizer(
-        tmp_path / "t", TokenizerConfig(model="char", vocab_size=60_000), text=[str(text_file)], quiet=True
+        tmp_path / "t",
+        TokenizerConfig(boundaries="none", model="char", vocab_size=60_000),
+        text=[str(text_file)],
+        quiet=True,
     ).counts
     tokenizer = JapaneseTokenizer(tmp_path / "t")
     assert counts["vocab_size"] < 10_000 and counts["merged_pieces"] == 0 and counts["character_coverage"] == 1.0
@@ -55,10 +58,11 @@ def test_characters_are_one_token_each(text_file: Path, tmp_path: Path, training
 
 def test_no_piece_crosses_a_word_where_words_are_asked_for(text_file: Path, tmp_path: Path) -> None:
     lines = ["吾輩は猫である。", "東京へ行く人々は、朝早く出発した。", "彼は本を読んだ。"] * 200
-    for name, boundaries in (("free", "none"), ("words", "mecab")):
+    for name, boundaries in (("free", "none"), ("words", "mecab"), ("auto", "auto")):
         config = TokenizerConfig(vocab_size=308, boundaries=boundaries)  # type: ignore[arg-type]
         train_tokenizer(tmp_path / name, config, texts=lines, quiet=True)
     words = {line[word.begin : word.end] for line in lines for word in Words().cut(line)}
+    assert (tmp_path / "words" / "tokenizer.model").read_bytes() == (tmp_path / "auto" / "tokenizer.model").read_bytes()
     free, bound = (JapaneseTokenizer(tmp_path / name) for name in ("free", "words"))
     longer = [
         {each.piece(index) for index in range(FIXED, each.vocab_size) if len(each.piece(index)) > 1}
@@ -74,7 +78,7 @@ def test_common_kanji_become_pieces_though_the_text_lacks_them(tmp_path: Path) -
     lines = ["吾輩は猫である。名前はまだ無い。"] * 50
     counts = train_tokenizer(
         tmp_path / "t",
-        TokenizerConfig(vocab_size=3310, common_kanji=True, max_character_share=1.0),
+        TokenizerConfig(boundaries="none", vocab_size=3310, common_kanji=True, max_character_share=1.0),
         texts=lines,
         quiet=True,
     ).counts
@@ -86,7 +90,7 @@ def test_common_kanji_become_pieces_though_the_text_lacks_them(tmp_path: Path) -
 def test_rare_characters_are_left_to_bytes_when_asked(tmp_path: Path) -> None:
     lines = ["吾輩は猫である。"] * 30 + ["鰻と鱧"]
     for least, expected in ((1, False), (2, True)):
-        config = TokenizerConfig(vocab_size=298, min_character_count=least)
+        config = TokenizerConfig(boundaries="none", vocab_size=298, min_character_count=least)
         train_tokenizer(tmp_path / f"{least}", config, texts=lines, quiet=True)
         tokenizer = JapaneseTokenizer(tmp_path / f"{least}")
         assert tokenizer.is_byte(tokenizer.encode("鱧")[0]) == expected
@@ -96,7 +100,12 @@ def test_rare_characters_are_left_to_bytes_when_asked(tmp_path: Path) -> None:
 def test_user_symbols_are_one_piece_and_keep_the_fixed_ids(tmp_path: Path) -> None:
     lines = ["♪♪歌う<|tool|>猫♪♪"] * 50
     symbols = ["<|tool|>", "♪♪", "♪"]
-    train_tokenizer(tmp_path / "t", TokenizerConfig(vocab_size=285, user_symbols=symbols), texts=lines, quiet=True)
+    train_tokenizer(
+        tmp_path / "t",
+        TokenizerConfig(boundaries="none", vocab_size=285, user_symbols=symbols),
+        texts=lines,
+        quiet=True,
+    )
     tokenizer = JapaneseTokenizer(tmp_path / "t")
     assert [tokenizer.piece(index) for index in range(282, 285)] == symbols
     assert tokenizer.encode("♪♪♪猫<|tool|>")[:2] == [283, 284] and tokenizer.encode("<|tool|>") == [282]
@@ -117,7 +126,7 @@ def test_user_symbols_are_one_piece_and_keep_the_fixed_ids(tmp_path: Path) -> No
         ({"user_symbols": ["<|"]}, "in the name of the fixed piece"),
         ({"user_symbols": ["あ" * 501]}, "longer than 500"),
         ({"model": "wordpiece"}, "known are bpe, unigram, char"),
-        ({"boundaries": "sudachi"}, "known are none, mecab"),
+        ({"boundaries": "sudachi"}, "known are auto, none, mecab"),
         ({"boundaries": "mecab", "model": "char"}, "no effect"),
         ({"min_character_count": 0}, "at least 1"),
     ],
@@ -131,7 +140,7 @@ def test_settings_that_make_no_sense_are_refused(wrong: dict[str, Any], named: s
 def test_symbols_that_overlap_are_found_from_the_left_as_in_hugging_face_tokenizers(model: Any, tmp_path: Path) -> None:
     lines = [f"歌う猫{number}……歌う・・猫…ab・。" for number in range(60)]
     symbols = ["……", "・・", "・・・", "猫"]
-    config = TokenizerConfig(vocab_size=350, model=model, user_symbols=symbols, common_kanji=True)
+    config = TokenizerConfig(boundaries="none", vocab_size=350, model=model, user_symbols=symbols, common_kanji=True)
     train_tokenizer(tmp_path / "t", config, texts=lines, quiet=True)
     tokenizer = JapaneseTokenizer(tmp_path / "t")
     other = tokenizers.Tokenizer.from_file(str(tmp_path / "t" / "tokenizer.json"))
@@ -146,7 +155,10 @@ def test_text_that_spells_special_pieces_is_learned_from_like_any_other(model: A
     song = "色は匂へど散りぬるを我が世誰ぞ常ならむ有為の奥山今日越えて浅き夢見じ酔ひもせず"
     lines = [f"<|user|>{song[start % 30 :]}<|assistant|><s>{song[: start % 25]}<0x41>" for start in range(90)]
     counts = train_tokenizer(
-        tmp_path / "t", TokenizerConfig(vocab_size=380, model=model, max_character_share=1.0), texts=lines, quiet=True
+        tmp_path / "t",
+        TokenizerConfig(boundaries="none", vocab_size=380, model=model, max_character_share=1.0),
+        texts=lines,
+        quiet=True,
     ).counts
     tokenizer = JapaneseTokenizer(tmp_path / "t")
     assert counts["character_coverage"] == 1 and counts["byte_fallback_share"] == 0
@@ -160,24 +172,29 @@ def test_text_that_spells_special_pieces_is_learned_from_like_any_other(model: A
 
 
 def test_text_that_nothing_is_left_of_is_refused(tmp_path: Path) -> None:
-    config = TokenizerConfig(vocab_size=300, min_character_count=1000)
+    config = TokenizerConfig(boundaries="none", vocab_size=300, min_character_count=1000)
     with pytest.raises(InputError, match="no text to learn from is left"):
         train_tokenizer(tmp_path / "t", config, texts=["歌う猫。"] * 30, quiet=True)
     kept = {}
     for seed in range(20):  # a sample of no byte keeps one line or none
         with pytest.raises(UsageError) as raised:
             train_tokenizer(
-                tmp_path / "t", TokenizerConfig(sample_megabytes=1e-7, seed=seed), texts=["歌う猫"] * 9, quiet=True
+                tmp_path / "t",
+                TokenizerConfig(boundaries="none", sample_megabytes=1e-7, seed=seed),
+                texts=["歌う猫"] * 9,
+                quiet=True,
             )
         kept[str(raised.value).split(":")[0]] = raised
     assert set(kept) == {"--sample_megabytes 1e-07", "--vocab_size 8000 is more than this text can fill"}
     with pytest.raises(InputError, match="lone surrogate"):
-        train_tokenizer(tmp_path / "t", TokenizerConfig(vocab_size=300), texts=["歌う\ud800猫"] * 30, quiet=True)
+        train_tokenizer(
+            tmp_path / "t", TokenizerConfig(boundaries="none", vocab_size=300), texts=["歌う\ud800猫"] * 30, quiet=True
+        )
 
 
 def test_strings_from_python_are_read_once_and_known_again(tmp_path: Path) -> None:
     lines = [f"第{number}話。猫は{number}回眠った。" for number in range(100)]
-    config = TokenizerConfig(vocab_size=300)
+    config = TokenizerConfig(boundaries="none", vocab_size=300)
     first = train_tokenizer(tmp_path / "t", config, texts=iter(lines), quiet=True)
     assert train_tokenizer(tmp_path / "t", config, texts=iter(lines), quiet=True) == first
     assert first.inputs[0].role == "texts"
@@ -191,7 +208,11 @@ def test_strings_from_python_are_read_once_and_known_again(tmp_path: Path) -> No
 def test_text_of_one_character_a_long_line_and_nul_are_handled(tmp_path: Path) -> None:
     for name, text in (("one", "あ" * 100_000), ("line", "吾輩は猫である" * 300_000), ("nul", "猫\0は\0" * 1000)):
         with pytest.raises(UsageError, match=r"the largest that works is \d+"):
-            train_tokenizer(tmp_path / name, TokenizerConfig(vocab_size=3000), texts=[text], quiet=True)
-    train_tokenizer(tmp_path / "nul", TokenizerConfig(vocab_size=280), texts=["猫\0は\0" * 1000], quiet=True)
+            train_tokenizer(
+                tmp_path / name, TokenizerConfig(boundaries="none", vocab_size=3000), texts=[text], quiet=True
+            )
+    train_tokenizer(
+        tmp_path / "nul", TokenizerConfig(boundaries="none", vocab_size=280), texts=["猫\0は\0" * 1000], quiet=True
+    )
     tokenizer = JapaneseTokenizer(tmp_path / "nul")
     assert tokenizer.decode(tokenizer.encode("猫\0は")) == "猫\0は"

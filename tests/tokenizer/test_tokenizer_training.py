@@ -26,7 +26,10 @@ def train(tmp_path: Path, text: str | bytes, vocab_size: int = 350, name: str = 
     file = tmp_path / "本文.txt"
     file.write_bytes(text if isinstance(text, bytes) else text.encode())
     return train_tokenizer(
-        tmp_path / name, TokenizerConfig(vocab_size=vocab_size, **given), text=[str(file)], quiet=True
+        tmp_path / name,
+        TokenizerConfig(boundaries="none", vocab_size=vocab_size, **given),
+        text=[str(file)],
+        quiet=True,
     )
 
 
@@ -53,7 +56,7 @@ def test_the_folder_holds_the_three_files_and_the_counts(tokenizer_folder: Path,
 def test_characters_fill_at_most_their_share_and_the_coverage_is_right(
     share: float, training_text: str, text_file: Path, tmp_path: Path
 ) -> None:
-    config = TokenizerConfig(vocab_size=1000, max_character_share=share)
+    config = TokenizerConfig(boundaries="none", vocab_size=1000, max_character_share=share)
     counts = train_tokenizer(tmp_path / "out", config, text=[str(text_file)], quiet=True).counts
     tokenizer = JapaneseTokenizer(tmp_path / "out")
     single = {piece for index in range(FIXED, 1000) if len(piece := tokenizer.piece(index)) == 1}
@@ -96,7 +99,9 @@ def test_spaces_count_among_the_characters_whether_the_text_has_some_or_not(tmp_
 
 
 def test_two_trainings_give_the_same_bytes(tokenizer_folder: Path, text_file: Path, tmp_path: Path) -> None:
-    again = train_tokenizer(tmp_path / "out", TokenizerConfig(vocab_size=3000), text=[str(text_file)], quiet=True)
+    again = train_tokenizer(
+        tmp_path / "out", TokenizerConfig(boundaries="none", vocab_size=3000), text=[str(text_file)], quiet=True
+    )
     assert again.data_sha256 == read_manifest(tokenizer_folder).data_sha256
     for name in ("tokenizer.model", "tokenizer.json", "tokenizer_config.json"):
         assert (tmp_path / "out" / name).read_bytes() == (tokenizer_folder / name).read_bytes()
@@ -120,7 +125,7 @@ def test_a_corpus_folder_and_its_texts_give_the_same_pieces(tmp_path: Path) -> N
     build_corpus(
         CorpusConfig([SourceConfig(str(source), license="CC0-1.0")]), tmp_path / "corpus", workers=1, quiet=True
     )
-    config = TokenizerConfig(vocab_size=400)
+    config = TokenizerConfig(boundaries="none", vocab_size=400)
     manifest = train_tokenizer(tmp_path / "a", config, corpus=tmp_path / "corpus", quiet=True)
     assert manifest.inputs[0].role == "corpus"
     assert manifest.inputs[0].sha256 == read_manifest(tmp_path / "corpus").data_sha256
@@ -133,7 +138,10 @@ def test_a_corpus_folder_and_its_texts_give_the_same_pieces(tmp_path: Path) -> N
     for name in ("tokenizer.model", "tokenizer.json"):
         assert (tmp_path / "a" / name).read_bytes() == (tmp_path / "b" / name).read_bytes()
     limited = train_tokenizer(
-        tmp_path / "c", TokenizerConfig(vocab_size=300, limit=3), corpus=tmp_path / "corpus", quiet=True
+        tmp_path / "c",
+        TokenizerConfig(boundaries="none", vocab_size=300, limit=3),
+        corpus=tmp_path / "corpus",
+        quiet=True,
     )
     assert limited.counts["seen_lines"] == sum(text.count("\n") + 1 for text in texts[:3])
 
@@ -146,7 +154,9 @@ def test_compressed_files_and_folders_of_them_train_alike(tmp_path: Path) -> Non
     (folder / "a.txt.gz").write_bytes(gzip.compress(packed[: len(STORY) * 10].encode() + b"\n"))
     (folder / "b.xz").write_bytes(lzma.compress(packed[len(STORY) * 10 :].encode()))
     (folder / "読まない.md.bz2").write_bytes(bz2.compress(b"# x"))
-    made = train_tokenizer(tmp_path / "b", TokenizerConfig(vocab_size=350), text=[str(folder)], quiet=True)
+    made = train_tokenizer(
+        tmp_path / "b", TokenizerConfig(boundaries="none", vocab_size=350), text=[str(folder)], quiet=True
+    )
     assert made.counts["seen_bytes"] == plain.counts["seen_bytes"] and len(made.inputs) == 2
 
 
@@ -155,7 +165,7 @@ def test_a_limit_counts_files_however_large(tmp_path: Path) -> None:
         (tmp_path / f"{name}.txt").write_text((STORY + "\n") * 9000, "utf-8")  # more than a megabyte
     made = train_tokenizer(
         tmp_path / "out",
-        TokenizerConfig(vocab_size=350, limit=2, sample_megabytes=0.01),
+        TokenizerConfig(boundaries="none", vocab_size=350, limit=2, sample_megabytes=0.01),
         text=[str(tmp_path)],
         quiet=True,
     )
@@ -192,7 +202,7 @@ def test_the_smallest_vocabulary_works_and_one_less_is_refused(tmp_path: Path) -
     tokenizer = JapaneseTokenizer(tmp_path / "out")
     assert tokenizer.decode(tokenizer.encode(STORY)) == STORY
     with pytest.raises(UsageError, match=r"--vocab_size 278 cannot hold the 277 fixed pieces.*279 is the least"):
-        TokenizerConfig(vocab_size=278)
+        TokenizerConfig(boundaries="none", vocab_size=278)
 
 
 @pytest.mark.parametrize(
@@ -224,11 +234,11 @@ def test_a_file_without_text_is_refused(text: bytes, tmp_path: Path) -> None:
 def test_no_source_or_two_are_refused(tmp_path: Path) -> None:
     for given in ({}, {"corpus": tmp_path, "text": [str(tmp_path)]}):
         with pytest.raises(UsageError, match="either a documents folder"):
-            train_tokenizer(tmp_path / "out", TokenizerConfig(), **given)  # type: ignore[arg-type]
+            train_tokenizer(tmp_path / "out", TokenizerConfig(boundaries="none"), **given)  # type: ignore[arg-type]
 
 
 def test_missing_and_wrong_sources_are_refused(tmp_path: Path, tokenizer_folder: Path) -> None:
-    config = TokenizerConfig(vocab_size=350)
+    config = TokenizerConfig(boundaries="none", vocab_size=350)
     with pytest.raises(InputError, match=r"無い\.txt: no such file"):
         train_tokenizer(tmp_path / "out", config, text=[str(tmp_path / "無い.txt")])
     with pytest.raises(ArtifactError, match="no such folder"):

@@ -4,13 +4,14 @@ import unicodedata
 from collections import Counter
 from collections.abc import Iterator
 from difflib import SequenceMatcher
+from itertools import pairwise
 from typing import Literal, NamedTuple
 
 Kind = Literal["same", "gone", "new"]
 _LONGEST = 3000  # characters of a line that is compared character by character
 _CONTEXT = 12
 _AHEAD = 40  # lines among which the partner of a changed one is looked for
-_ALIKE = 0.7
+_ALIKE = 0.6
 
 
 class Piece(NamedTuple):
@@ -47,10 +48,11 @@ def _lines(before: str, after: str) -> Iterator[list[Piece]]:
 
 
 def _alike(left: str, right: str) -> bool:
-    """Whether two lines share most of their characters, wherever those stand."""
+    """Whether two lines share most pairs of neighbouring characters, wherever those stand."""
     left, right = (unicodedata.normalize("NFKC", line) for line in (left, right))
     shorter = min(len(left), len(right))
-    shared = (Counter(left) & Counter(right)).total()
+    pairs = [Counter(pairwise(line)) for line in (left, right)]
+    shared = (pairs[0] & pairs[1]).total() + 1
     return shared >= _ALIKE * shorter and shorter * 3 >= max(len(left), len(right))
 
 

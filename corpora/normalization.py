@@ -60,6 +60,7 @@ _VOICED = {
     for kana in map(chr, range(0x3041, 0x30FF))
     if len(composed := unicodedata.normalize("NFC", kana + combining)) == 1
 }
+_VOICEABLE = "".join(sorted({pair[0] for pair in _VOICED}))
 _HALF = {"，": ",", "．": ".", "：": ":"}
 _CJK = "\u3005-\u3007\u3040-\u30ff\u3400-\u4dbf\u4e00-\u9fff\U00020000-\U0003ffff、。「」"
 _TRAILING = " \t\u3000"
@@ -141,7 +142,13 @@ LINE_RULES = (
     _rule(
         "NFKC", "(?s).+", lambda match: _nfkc(match[0]), (), lambda text: not unicodedata.is_normalized("NFKC", text)
     ),
-    _rule("voiced kana", "|".join(sorted(map(re.escape, _VOICED))), lambda match: _VOICED[match[0]], "゛゜"),
+    # ゛ before a word is a quotation mark, and so is the one behind it
+    _rule(
+        "voiced kana",
+        f"(?<![{_VOICEABLE}])゛[^゛\n]{{1,40}}゛|" + "|".join(sorted(map(re.escape, _VOICED))),
+        lambda match: _VOICED.get(match[0], match[0]),
+        "゛゜",
+    ),
     _rule("points between digits", "(?<=[0-9])[，．：](?=[0-9])", lambda match: _HALF[match[0]], "，．："),
     _rule("long vowels between digits", "(?<=[0-9])ー(?=[0-9])", "-", "ー"),
     _rule("hyphens", "(?<=[0-9A-Za-z])[‐−－]|[‐−－](?=[0-9A-Za-z])", "-", "‐−－"),

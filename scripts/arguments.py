@@ -58,7 +58,8 @@ class Parser(ArgumentParser):
     def format_help(self, *arguments: Any) -> str:
         """What the command is for and examples of it come before the many flags."""
         text = str(super().format_help(*arguments))
-        start = next(place for head in ("positional arguments", "options") if (place := text.find(f"\n{head}:")) >= 0)
+        heads = (text.find(f"\n{head}:") for head in ("positional arguments", "options"))
+        start = next((place for place in heads if place >= 0), 0)  # the help of one group has neither
         return f"{self.description}\n\nexamples:\n" + "".join(f"  {each}\n" for each in self.examples) + text[start:]
 
     def flag(self, name: str, kind: Any, default: Any, text: str, **more: Any) -> None:

@@ -68,7 +68,9 @@ def prune_tokenizer(tokenizer: Path | str, out: Path | str, vocab_size: int, *, 
     longer = [index for index in range(FIXED, old.vocab_size) if len(old.piece(index)) > 1 and not old.is_symbol(index)]
     least = old.vocab_size - len(longer)
     if vocab_size < least:
-        raise UsageError(f"--vocab_size {vocab_size}: fixed pieces, symbols and characters alone are {least}")
+        raise UsageError(
+            f"--vocab_size {vocab_size}: fixed pieces, symbols and characters alone are {least}, the least that works"
+        )
     dropped = set(sorted(longer, key=lambda index: (-old.score(index), index))[vocab_size - least :])
 
     def make(folder: Path) -> Made:

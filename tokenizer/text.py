@@ -7,10 +7,11 @@ from pathlib import Path
 
 from corpora.documents import iterate_texts
 from stage.errors import InputError, UsageError
-from stage.files import list_files, reading, sha256_file
+from stage.files import bare_suffix, list_files, reading, sha256_file
 from stage.manifest import Input, artifact_input, read_manifest
 
 _BLOCK = 1 << 20
+_NO_TEXT = (".jsonl", ".json", ".parquet", ".html", ".htm", ".xml", ".zip")
 
 
 @dataclass(frozen=True)
@@ -40,6 +41,9 @@ def find_text(
         licenses = read_manifest(folder, "corpus").licenses
         return Text(str(folder), lambda: islice(iterate_texts(folder, split, source), limit or None), inputs, licenses)
     found = [file for path in files for file in list_files(path, (".txt", ".text", ""))][: limit or None]
+    for file in found:
+        if bare_suffix(file) in _NO_TEXT:
+            raise InputError(f"{file}: is no plain text: `jgpt corpus build` reads it; use its folder with --corpus")
     inputs = [Input("text", file, sha256_file(file)) for file in found]
     licenses = [{"source": file, "license": "unknown"} for file in found]
     return Text(files[0], lambda: (part for file in found for part in read_text(file)), inputs, licenses)

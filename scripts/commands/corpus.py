@@ -94,7 +94,7 @@ def corpus_diff(prog: str, arguments: list[str]) -> None:
 
 def show_changes(documents: Iterable[tuple[str, str, str]]) -> None:
     """Print what became of each document: in colours in a terminal, else as [-gone-] and {+new+}."""
-    from corpora.differences import changed_lines
+    from corpora.differences import Piece, changed_lines
 
     marks = (
         {"gone": "\x1b[41;97m{}\x1b[0m", "new": "\x1b[42;97m{}\x1b[0m"}
@@ -103,7 +103,7 @@ def show_changes(documents: Iterable[tuple[str, str, str]]) -> None:
     )
     for name, before, after in documents:
         print(f"── {name}: {len(before):,} characters, then {len(after):,}")
-        lines = changed_lines(before, after)
+        lines = iter(list(changed_lines(before, after)) or [[Piece("same", "(spaces or line ends at ends alone)")]])
         for line in islice(lines, _LINES):
             print("".join(marks.get(piece.kind, "{}").format(_visible(piece.text)[:_WIDTH]) for piece in line) or "⏎")
         if rest := sum(1 for _ in lines):

@@ -124,7 +124,9 @@ def tokenizer_measure(prog: str, arguments: list[str]) -> None:
         where = " in its valid split" if given.corpus else ""
         if given.source:
             found = {row["source"] for file in document_files(given.corpus) for row in iterate_file(file, ["source"])}
-            where += f" of the source {given.source}; it has {', '.join(sorted(found))}"
+            if given.source not in found:
+                raise InputError(f"{text.name}: has no source {given.source}; it has {', '.join(sorted(found))}")
+            where += f" of the source {given.source}: measure other text with --text"
         raise InputError(f"{text.name}: holds no text{where}")
     lines = cut_lines(sample.lines)
     bar = progress(tokenizers.items(), description="measure", unit="tokenizer", quiet=given.quiet)
@@ -153,7 +155,7 @@ def tokenizer_show(prog: str, arguments: list[str]) -> None:
     parser.common("quiet")
     given = parser.parse_args(arguments)
     if given.text is None:
-        if len(given.tokenizer) < 2:
+        if len(given.tokenizer) < 2 or os.path.exists(given.tokenizer[-1]):
             parser.error("the text to show is missing")
         given.text = given.tokenizer.pop()
     from tokenizer.comparison import names_of

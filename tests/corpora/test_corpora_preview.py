@@ -18,6 +18,10 @@ def shown(before: str, after: str) -> list[str]:
 def test_changed_characters_stand_in_their_lines() -> None:
     assert shown("一行\nｶﾞﾗｽの窓\n三行", "一行\nガラスの窓\n三行") == ["[ｶﾞﾗｽ]<ガラス>の窓"]
     assert shown("同じ", "同じ") == []
+    alike = ["山路を登りながら、こう／考えた。智に働けば。", "山路を下りながら、ああ考えた。情に棹させば流される。"]
+    assert shown("\n".join(alike), "\n".join(alike).replace("／", "/")) == [
+        "山路を登りながら、こう[／]</>考えた。智に働けば。"
+    ]
     assert shown("消える行\n残る", "残る") == ["[消える行]"]
     long = "山路を登りながら、こう考えた。智に働けば角が立つ。"
     assert shown(f"{long}１{long}", f"{long}1{long}") == [f"…{long[-12:]}[１]<1>{long[:12]}…"]

@@ -50,7 +50,7 @@ def test_one_source_of_a_corpus_is_measured_alone(run, jgpt):
     assert json.loads(jgpt(*command, source)[1])["tokenizer"]["characters"] > 100
     status, printed, errors = jgpt(*command, "青空")
     assert (status, printed) == (1, "")
-    assert errors.endswith(f"holds no text in its valid split of the source 青空; it has {source}\n")
+    assert errors.endswith(f"has no source 青空; it has {source}\n")
     assert jgpt("tokenizer", "measure", run / "tokenizer", "--source", source)[0] == 2
 
 
@@ -58,7 +58,8 @@ def test_pieces_are_shown_side_by_side(run, jgpt):
     shown = jgpt("tokenizer", "show", "天地を𠮷", "--tokenizer", run / "tokenizer")[1]
     assert shown.strip().replace("|", "").startswith("天地を<0xF0>")
     assert jgpt("tokenizer", "show", "--tokenizer", run / "tokenizer", "天地を𠮷")[1] == shown
-    assert "the text to show is missing" in jgpt("tokenizer", "show", "--tokenizer", run / "tokenizer")[2]
+    for tokenizers in ([run / "tokenizer"], [run / "tokenizer", run / "shards"]):
+        assert "the text to show is missing" in jgpt("tokenizer", "show", "--tokenizer", *tokenizers)[2]
     both = jgpt("tokenizer", "show", "天地", "--ids", "--tokenizer", run / "tokenizer", run / "shards")[1].splitlines()
     ids = JapaneseTokenizer(run / "tokenizer").encode("天地")
     assert both[0] == f"tokenizer: {len(ids)} tokens"
@@ -89,6 +90,13 @@ def test_user_symbols_are_several_words(heldout, jgpt, tmp_path):
     status, _, errors = jgpt("tokenizer", "train", "--text", heldout, *flags)
     assert status == 0, errors
     assert JapaneseTokenizer(tmp_path / "t").encode("<|考|>。。") == [308, 309]
+
+
+def test_records_are_no_plain_text(run, jgpt, tmp_path):
+    (tmp_path / "記事.jsonl").write_text('{"text": "雪国"}')
+    for command in (("train", "--out", tmp_path / "t"), ("measure", run / "tokenizer")):
+        status, _, errors = jgpt("tokenizer", *command, "--text", tmp_path / "記事.jsonl")
+        assert status == 1 and "is no plain text: `jgpt corpus build` reads it" in errors
 
 
 def test_lists_in_a_configuration_file_are_lists(heldout, jgpt, tmp_path):

@@ -18,6 +18,7 @@ from corpora.normalization import (
     KEPT,
     LINE_ENDS,
     LINE_RULES,
+    PUNCTUATION,
     joining,
     normalize,
     parse_preset,
@@ -40,9 +41,11 @@ def normalize_all(texts: Sequence[str], preset: str = "ja-v1") -> list[str]:
     if not texts:
         return []
     block = _fold_block(block)
-    rules = [rule for rule in DOCUMENT_RULES if rule.has_sign(block)]
     folded = block.split(_CUT)
-    for rule in rules:
+    for rule in DOCUMENT_RULES:
+        # the signs of punctuation come from no other rule; those of blank lines may, when spaces at line ends have gone
+        if rule.name in PUNCTUATION and not rule.has_sign(block):
+            continue
         folded = [rule(text) for text in folded]
     return folded
 

@@ -75,6 +75,8 @@ class _Pages:
             self.parser.Parse(block, not block)
         except expat.ExpatError as error:
             return self._error(expat.ErrorString(error.code))
+        except (ValueError, LookupError) as error:  # an encoding that the parser does not take
+            return self._error(f"{error}: dumps are UTF-8")
         except InputError as error:
             return error
         return None

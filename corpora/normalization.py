@@ -171,6 +171,9 @@ DOCUMENT_RULES = (
 )  # fmt: skip
 """For documents alone, each of which is decided upon by its own majority."""
 
+PUNCTUATION = ("commas", "full stops", "minus for long vowels", "letter-spaced text")
+"""Those of them that ask for a majority."""
+
 _CODE_RULES = (
     LINE_RULES[0],
     _rule("controls", f"[{re.escape(CONTROLS)}\ufeff]+", ""),

@@ -36,7 +36,8 @@ _SEPARATORS = " \t\u3000、，,;；:：/／・"
 _HOLE = re.compile(f"([(（])?+(?<![{_SEPARATORS}])([{_SEPARATORS}]*+{GONE}[{_SEPARATORS}{GONE}]*+)([)）])?+")
 
 _HEAD = 50_000
-_LINK = re.compile(r"\[\[[^\[\]|{}\n]{1,100}(\|[^\[\]{}\n]{1,200})?\]\]")
+# [[ -z "$1" ]] of a shell and df[["a"]] are no links
+_LINK = re.compile(r"(?<![A-Za-z0-9_)])\[\[[^\s\[\]|{}\"'$-][^\[\]|{}\n\"$]{0,100}(\|[^\[\]{}|\n\"$]{1,200})?\]\]")
 _SIGN = re.compile(
     r"\[\[(?:Category|File|Image|カテゴリ|ファイル|画像):[^\[\]\n]|'''[^'\n]{1,100}'''"
     r"|\{\{[^\s{}|][^{}|\n]{0,40}(?:\||\}\})|^==[^=\n]{1,60}==$",

@@ -14,6 +14,7 @@ import statistics
 import tempfile
 import time
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 from corpora import build_corpus
@@ -68,6 +69,11 @@ def build(source: Path, folder: Path) -> Callable[[], object]:
     return lambda: build_corpus(config, tempfile.mkdtemp(dir=folder) + "/out", workers=1, quiet=True)
 
 
+def each(function: Callable[[str], object], texts: list[str]) -> list[object]:
+    """A function of one text, on all."""
+    return [function(text) for text in texts]
+
+
 def normalizers(texts: list[str]) -> dict[str, Callable[[], object]]:
     """What normalises the texts, by name."""
     rows: dict[str, Callable[[], object]] = {
@@ -92,7 +98,7 @@ def normalizers(texts: list[str]) -> dict[str, Callable[[], object]]:
 
         for preset in ("for_display", "neologdn_compat"):
             normalizer = jpnorm.Normalizer(preset)
-            rows[f"jpnorm, {preset}"] = lambda normalizer=normalizer: [normalizer.normalize(text) for text in texts]
+            rows[f"jpnorm, {preset}"] = partial(each, normalizer.normalize, texts)
     except ImportError:
         pass
     return rows

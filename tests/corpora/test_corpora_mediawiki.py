@@ -145,3 +145,14 @@ def test_memory_does_not_grow_with_the_dump(tmp_path: Path) -> None:
         peaks.append(tracemalloc.get_traced_memory()[1])
         tracemalloc.stop()
     assert peaks[1] < 1.5 * peaks[0] + 1_000_000
+
+
+def test_a_dump_in_an_encoding_that_xml_parsers_do_not_take_is_refused(tmp_path: Path) -> None:
+    file = tmp_path / "dump.xml"
+    file.write_bytes(
+        '<?xml version="1.0" encoding="Shift_JIS"?><mediawiki><page><title>猫</title></page></mediawiki>'.encode(
+            "cp932"
+        )
+    )
+    with pytest.raises(InputError, match=r"dump\.xml.*dumps are UTF-8"):
+        list(read_dump(str(file)))

@@ -102,6 +102,12 @@ def test_offsets_point_at_where_each_character_began(text: str) -> None:
                     assert text[offsets[place]] == character
 
 
+def test_a_document_becomes_the_same_whatever_stands_beside_it() -> None:
+    text = "上の段落。\n\n　\n\n下の段落。"
+    assert normalize(text) == "上の段落。\n\n\n下の段落。"
+    assert normalize_all([text]) == normalize_all([text, "あ\n\n\n\nい"])[:1] == [normalize(text)]
+
+
 def test_offsets_find_an_answer_in_the_text_as_it_was() -> None:
     text = "\r\n㍿ﾊﾟﾝ屋は１，０００円、\u200b株式。"
     found, offsets = normalize_with_offsets(text)

@@ -269,3 +269,16 @@ def test_texts_of_other_corpora_are_no_wikitext(corpus: str) -> None:
     for path in sorted((SHARED / corpus).glob("*.jsonl.gz")):
         with gzip.open(path, "rt", encoding="utf-8") as stream:
             assert not [line[:100] for line in stream if is_wikitext(json.loads(line)["text"])]
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        'if [[ -z "$1" || "$2" == "x" ]]; then\n  docker ps --format \'{{.Names}}\'  # 名前を出す\nfi\n',
+        "df[[\"氏名\", \"年齢\"]]\n'''一行の説明。'''\n",
+        '[[deprecated("古い関数")]] void f();  // "{{x}}"\n',
+        "local s = [[hello]]\nlocal t = '{{%s}}'\n",
+    ],
+)
+def test_programs_are_not_wikitext(text: str) -> None:
+    assert not is_wikitext(text)

@@ -26,8 +26,9 @@ _TYPISTS_NOTES = re.compile(r"\n-{8,}\n[●※]?入力者注.*\Z", re.DOTALL)
 _COLOPHON = re.compile(r"^[ 　]*(底本の親本|翻訳の底本|底本|初出|入力|校正)[ 　]*[：:][ 　]*(.*)$")
 _CONTRIBUTOR = re.compile(r"^(.*[^　 後前続正])[　 ]*(訳|編)$")
 _CONTRIBUTORS = {"訳": "translator", "編": "editor"}
+# 歌劇《カルメン》 is a title: readings in katakana alone tell of no ruby
 _SIGNS_OF_RUBY = re.compile(
-    r"[㐀-䶿一-鿿々〆〇ヶ𠀀-𯿿][｜]?《[ぁ-ゖァ-ヺー・ゝゞヽヾ]{1,30}》|｜[^｜《》\n]{1,30}《[^《》\n]{1,30}》"
+    r"[㐀-䶿一-鿿々〆〇ヶ𠀀-𯿿][｜]?《[ぁ-ゖー・ゝゞ]{1,30}》|｜[^｜《》\n]{1,30}《[^《》\n]{1,30}》"
 )
 _SIGNS_OF_NOTES = re.compile(r"［＃[^］\n]{1,80}］")
 _HEADER_LINES = 60

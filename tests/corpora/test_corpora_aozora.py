@@ -116,6 +116,7 @@ def test_markup_is_told_from_plain_text() -> None:
     assert is_aozora(WORK)
     assert is_aozora("漢字《かんじ》と仮名《かな》")
     assert not is_aozora("彼は《重要》と書いた。ふつうの文。")
+    assert not is_aozora("管弦楽曲《ボレロ》と歌劇《カルメン》を聴き、交響曲《ジュピター》も聴いた。")
     assert not is_aozora("『源氏物語』の底本：青表紙本。校正の話。")
     assert not is_aozora("")
 

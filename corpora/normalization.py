@@ -62,7 +62,8 @@ _VOICED = {
 }
 _VOICEABLE = "".join(sorted({pair[0] for pair in _VOICED}))
 _HALF = {"，": ",", "．": ".", "：": ":"}
-_CJK = "\u3005-\u3007\u3040-\u30ff\u3400-\u4dbf\u4e00-\u9fff\U00020000-\U0003ffff、。「」"
+# without ゛ and ゜: they would join with what the space parts them from
+_CJK = "\u3005-\u3007\u3041-\u3096\u309d-\u30ff\u3400-\u4dbf\u4e00-\u9fff\U00020000-\U0003ffff、。「」"
 _TRAILING = " \t\u3000"
 
 _LETTER_SPACED = 0.6
@@ -165,9 +166,9 @@ DOCUMENT_RULES = (
         lambda text: len(_AFTER_KATAKANA.findall(text)) > text.count("ー"),
     ),
     _rule("letter-spaced text", _SPACED.pattern, "", " ", lambda text: _is_letter_spaced(text)),
-    _rule("spaces at line ends", f"[{_TRAILING}]+(?=\n)", "", [f"{space}\n" for space in _TRAILING], None, _without_trailing),
+    _rule("spaces at line ends", f"(?<![{_TRAILING}])[{_TRAILING}]+(?=\n)", "", [f"{space}\n" for space in _TRAILING], None, _without_trailing),
     _rule("blank lines", "\n{4,}", "\n\n\n", ["\n\n\n\n"], None, _without_blank_lines),
-    _rule("both ends", f"\\A\n+|[\n{_TRAILING}]+\\Z", "", (), None, lambda text: text.lstrip("\n").rstrip("\n" + _TRAILING)),
+    _rule("both ends", f"\\A\n+|(?<![\n{_TRAILING}])[\n{_TRAILING}]+\\Z", "", (), None, lambda text: text.lstrip("\n").rstrip("\n" + _TRAILING)),
 )  # fmt: skip
 """For documents alone, each of which is decided upon by its own majority."""
 

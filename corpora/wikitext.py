@@ -90,7 +90,8 @@ def parse_wikitext(text: str, title: str = "") -> Article:
     page = _Page(title)
     text = page.resolve(_PARAMETER.sub(r"\1", text))
     text = _QUOTES.sub(_apostrophes, _SWITCH.sub("", text)).replace(EQUALS, "=")
-    text = re.sub(f"{ASIDE}(\\d+){ASIDE}", lambda match: aside[int(match[1])], _lay_out(text)).strip("\n")
+    text = re.sub(f"{ASIDE}(\\d+){ASIDE}", lambda match: aside[int(match[1])], _lay_out(text))
+    text = re.sub("[\0-\3]", "", text).strip("\n")  # what comments in code left behind
     if page.categories:
         metadata["categories"] = list(page.categories)
     return Article(text, metadata, "disambiguation" if page.is_disambiguation else "article")

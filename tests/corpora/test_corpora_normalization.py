@@ -26,7 +26,7 @@ from stage.errors import UsageError
 
 DOCS = Path(__file__).parents[2] / "docs" / "normalization.md"
 SHARED = Path(__file__).parents[3] / "shared" / "data" / "corpora"
-FROZEN = "ff9d69adf6db37561ce492b7fc543c39cb234449275051a17c1309665883e513"
+FROZEN = "5e5cc586e635f7ac64b6fcacf524e57cdaa868af9379ef6104e3acc18569f6c4"
 
 # Characters that meet each other's rules: joiners, marks, kana that voice, digits and points, line ends, spaces
 AWKWARD = (
@@ -106,6 +106,12 @@ def test_a_document_becomes_the_same_whatever_stands_beside_it() -> None:
     text = "上の段落。\n\n　\n\n下の段落。"
     assert normalize(text) == "上の段落。\n\n\n下の段落。"
     assert normalize_all([text]) == normalize_all([text, "あ\n\n\n\nい"])[:1] == [normalize(text)]
+
+
+def test_letter_spaced_voicing_marks_are_normalised_once() -> None:
+    for text in ("か ゛ つ こ い い で す 。", "い す ゝ ゛ と 云 ふ 人 な り"):
+        once = normalize(text)
+        assert normalize(once) == once == normalize_all([text])[0]
 
 
 def test_offsets_find_an_answer_in_the_text_as_it_was() -> None:

@@ -271,6 +271,12 @@ def test_texts_of_other_corpora_are_no_wikitext(corpus: str) -> None:
             assert not [line[:100] for line in stream if is_wikitext(json.loads(line)["text"])]
 
 
+def test_comments_in_code_leave_no_control_characters() -> None:
+    text = parse_wikitext("<nowiki>甲<!-- 注 -->乙</nowiki>と<pre>\n<!-- 注 -->\n丙</pre>").text
+    assert text.replace("\n", "").isprintable()
+    assert "甲" in text and "乙" in text and "丙" in text
+
+
 @pytest.mark.parametrize(
     "text",
     [

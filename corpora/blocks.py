@@ -18,7 +18,7 @@ from corpora.normalization import (
     KEPT,
     LINE_ENDS,
     LINE_RULES,
-    PUNCTUATION,
+    TRAILING,
     joining,
     normalize,
     parse_preset,
@@ -29,6 +29,8 @@ _STAYS, _MAPPED, _CONTEXT, _SLOW = range(4)
 _CUT = "\n\ufffe\n"  # a noncharacter, which no normalised text holds
 _POINTS = {ord(wide): ord(half) for wide, half in zip("，．：", ",.:", strict=True)}
 _HYPHENS = tuple(map(ord, "‐−－"))
+_TRAILING = tuple(map(ord, TRAILING))
+_AFTER_SPACES = DOCUMENT_RULES[1:]  # the first, for spaces at line ends, is applied with the rules for lines
 _LONG, _WIDE_MINUS, _MINUS = map(ord, "ー－−")
 
 
@@ -42,11 +44,9 @@ def normalize_all(texts: Sequence[str], preset: str = "ja-v1") -> list[str]:
         return []
     block = _fold_block(block)
     folded = block.split(_CUT)
-    for rule in DOCUMENT_RULES:
-        # the signs of punctuation come from no other rule; those of blank lines may, when spaces at line ends have gone
-        if rule.name in PUNCTUATION and not rule.has_sign(block):
-            continue
-        folded = [rule(text) for text in folded]
+    for rule in _AFTER_SPACES:
+        if rule.has_sign(block):  # which comes from no other of these rules
+            folded = [rule(text) for text in folded]
     return folded
 
 
@@ -58,15 +58,15 @@ def _fold_block(text: str) -> str:
     kinds, mapped = _tables()
     kind = kinds[codes]
     places = np.flatnonzero(kind)
-    if not len(places):
-        return text
     codes = codes.copy()
     kind = kind[places]
-    slow = places[kind == _SLOW]
-    lines = _lines_of(slow, codes) if len(slow) else []
     at = places[kind == _MAPPED]
     codes[at] = mapped[codes[at]]
     _replace_in_context(codes, places[kind == _CONTEXT])
+    ends = np.flatnonzero(codes == ord("\n"))
+    trailing = ends[np.isin(codes[ends - 1], _TRAILING)] - 1
+    slow = np.concatenate([places[kind == _SLOW], trailing[trailing >= 0]])
+    lines = _lines_of(slow, ends, len(codes)) if len(slow) else []
     if not lines:
         return str(codes.data, "utf-16-le")
     pieces: list[str] = []
@@ -80,12 +80,12 @@ def _fold_block(text: str) -> str:
 def _fold_lines(text: str) -> str:
     for rule in LINE_RULES:
         text = rule(text)
-    return text
+    return "\n".join(line.rstrip(TRAILING) for line in text.split("\n"))
 
 
-def _lines_of(places: NDArray[np.intp], codes: Codes) -> list[tuple[int, int]]:
+def _lines_of(places: NDArray[np.intp], ends: NDArray[np.intp], size: int) -> list[tuple[int, int]]:
     """The lines that hold these places, each once, in order."""
-    ends = np.append(np.flatnonzero(codes == ord("\n")), len(codes))
+    ends = np.append(ends, size)
     lines = np.unique(np.searchsorted(ends, places))
     return [(int(ends[line - 1]) + 1 if line else 0, int(ends[line])) for line in lines.tolist()]
 

@@ -1,6 +1,5 @@
 """Which markup a document bears, and the document without it."""
 
-from collections.abc import Iterable, Sequence
 from typing import Any, NamedTuple
 
 from corpora.aozora import is_aozora, parse_aozora, parse_line
@@ -10,12 +9,15 @@ from corpora.markdown import is_markdown, parse_markdown
 from corpora.wikitext import is_wikitext, parse_wikitext
 from stage.errors import JgptError
 
-_SIGNS = (
+_MARKUPS = (
     (("《", "［＃", "底本"), "aozora", is_aozora),
     (("[[", "#", "＃"), "wikitext", is_wikitext),
     (("<",), "html", is_html),
-    (("```", "~~~", "](", "|", "]:", "---"), "markdown", is_markdown),
+    (("# ", "---"), "markdown", is_markdown),
 )
+STARTS = ("---", "\ufeff---")
+SIGNS = tuple(sign for signs, _, _ in _MARKUPS for sign in signs if sign not in STARTS)
+"""A text that holds none of these, and begins with none of those, is plain."""
 
 
 class Stripped(NamedTuple):
@@ -26,33 +28,21 @@ class Stripped(NamedTuple):
     verdict: tuple[str, float] | None = None
 
 
-def find_markup(text: str, among: Sequence[str] = ("aozora", "wikitext", "html", "markdown")) -> str:
+def find_markup(text: str) -> str:
     """aozora, wikitext, html or markdown, in this order; plain where a text bears none of them."""
-    for signs, name, is_one in _SIGNS:
-        if name in among and any(sign in text for sign in signs) and is_one(text):
+    for signs, name, is_one in _MARKUPS:
+        if any(sign in text for sign in signs) and is_one(text):
             return name
     return "plain"
 
 
-def possible_markup(texts: Iterable[str]) -> list[str]:
-    """What one of the texts may bear, by a glance at all of them: most have no sign of anything."""
-    block = "\n".join(texts)
-    return [name for signs, name, _ in _SIGNS if any(sign in block for sign in signs)]
-
-
-def strip_markup(
-    text: str, meta: dict[str, Any], source: SourceConfig, known: str = "", among: Sequence[str] | None = None
-) -> Stripped:
-    """Take the markup out that the source, or else its container (``known``), names, or that is found (``among`` what may be).
+def strip_markup(text: str, meta: dict[str, Any], source: SourceConfig, known: str = "") -> Stripped:
+    """Take the markup out that the source, or else its container (``known``), names, or that is found.
 
     Metadata of the record go before those of the document. Redirects and disambiguation pages of a wiki are rejected, and HTML
     where its library is not installed and the source does not ask for it.
     """
-    markup = (
-        source.markup
-        if source.markup != "auto"
-        else known or (find_markup(text) if among is None else find_markup(text, among))
-    )
+    markup = source.markup if source.markup != "auto" else known or find_markup(text)
     if markup == "aozora":
         work = parse_aozora(text, ruby=source.ruby)
         given = {key: parse_line(value) if isinstance(value, str) else value for key, value in meta.items()}

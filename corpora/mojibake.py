@@ -45,8 +45,8 @@ _DAMAGE = re.compile(
     "|(?:[縲縺繧繝][^\\sぁ-もゎ-ヿ、。]{1,3}){2,}"  # UTF-8 read as Shift_JIS
     "|(?:[､･][｡-ﾟ\ue000-\uf8ff\ufffd]){3,}"  # EUC-JP read as Shift_JIS
 )
-# Where each alternative of the former begins: searching these is fast
-_MARK = re.compile("[\ufffd鐃ã-éï‚\x82ƒ\x83¤¥縲縺繧繝､･]")
+MARKS = re.compile("[\ufffd鐃ã-éï‚\x82ƒ\x83¤¥縲縺繧繝､･]")
+"""Where each of the former begins: searching these is fast, and a text without them is not damaged."""
 _BEYOND_ASCII = re.compile("[^\x00-\x7f]")
 # What hardly any wrong reading gives: Shift_JIS has these at bytes that UTF-8 text in Japanese lacks there
 _READ_RIGHT = re.compile("[なにのはまもれをん]")
@@ -63,11 +63,14 @@ class Mojibake(NamedTuple):
     """The text as it was written, None where it cannot be had back."""
 
 
+def may_be_reread(text: str) -> bool:
+    """Whether it is worth asking if the whole of a text was read in a wrong encoding."""
+    return not text.isascii() and not _READ_RIGHT.search(text)
+
+
 def find_mojibake(text: str) -> Mojibake | None:
     """What is wrong with a document that was read in a wrong encoding, None for any other. The text has no lone surrogate."""
-    if (start := _BEYOND_ASCII.search(text)) is None:
-        return None
-    if not _READ_RIGHT.search(text) and evidence(text)[0] <= 0:
+    if may_be_reread(text) and (start := _BEYOND_ASCII.search(text)) and evidence(text)[0] <= 0:
         at = start.start()
         head, whole = text[at : at + _HEAD], len(text) <= at + _HEAD
         for wrong, right in _READINGS:
@@ -112,7 +115,7 @@ def _replaced(text: str, encoding: str, back: bool = False) -> str:
 
 def _damage(text: str) -> Mojibake | None:
     first, end, damaged = -1, 0, 0
-    for mark in _MARK.finditer(text):
+    for mark in MARKS.finditer(text):
         if mark.start() >= end and (found := _DAMAGE.match(text, mark.start())):
             first = found.start() if first < 0 else first
             end = found.end()

@@ -64,7 +64,8 @@ _VOICEABLE = "".join(sorted({pair[0] for pair in _VOICED}))
 _HALF = {"，": ",", "．": ".", "：": ":"}
 # without ゛ and ゜: they would join with what the space parts them from
 _CJK = "\u3005-\u3007\u3041-\u3096\u309d-\u30ff\u3400-\u4dbf\u4e00-\u9fff\U00020000-\U0003ffff、。「」"
-_TRAILING = " \t\u3000"
+TRAILING = " \t\u3000"
+"""Spaces that ja-v1 removes at line ends."""
 
 _LETTER_SPACED = 0.6
 """Of the CJK characters of a document, the share that a space must follow for it to count as letter-spaced."""
@@ -118,7 +119,7 @@ def _rule(
 
 def _without_trailing(text: str) -> str:
     *lines, last = text.split("\n")
-    return "\n".join([*(line.rstrip(_TRAILING) for line in lines), last])
+    return "\n".join([*(line.rstrip(TRAILING) for line in lines), last])
 
 
 def _without_blank_lines(text: str) -> str:
@@ -159,6 +160,7 @@ LINE_RULES = (
 """For prompts and documents."""
 
 DOCUMENT_RULES = (
+    _rule("spaces at line ends", f"(?<![{TRAILING}])[{TRAILING}]+(?=\n)", "", [f"{space}\n" for space in TRAILING], None, _without_trailing),
     _rule("commas", "，", "、", "，", lambda text: text.count("，") > text.count("、")),
     _rule("full stops", _POINT_IN_PROSE, "。", "．", lambda text: len(_POINTS.findall(text)) > text.count("。")),
     _rule(
@@ -166,14 +168,10 @@ DOCUMENT_RULES = (
         lambda text: len(_AFTER_KATAKANA.findall(text)) > text.count("ー"),
     ),
     _rule("letter-spaced text", _SPACED.pattern, "", " ", lambda text: _is_letter_spaced(text)),
-    _rule("spaces at line ends", f"(?<![{_TRAILING}])[{_TRAILING}]+(?=\n)", "", [f"{space}\n" for space in _TRAILING], None, _without_trailing),
     _rule("blank lines", "\n{4,}", "\n\n\n", ["\n\n\n\n"], None, _without_blank_lines),
-    _rule("both ends", f"\\A\n+|(?<![\n{_TRAILING}])[\n{_TRAILING}]+\\Z", "", (), None, lambda text: text.lstrip("\n").rstrip("\n" + _TRAILING)),
+    _rule("both ends", f"\\A\n+|(?<![\n{TRAILING}])[\n{TRAILING}]+\\Z", "", (), None, lambda text: text.lstrip("\n").rstrip("\n" + TRAILING)),
 )  # fmt: skip
 """For documents alone, each of which is decided upon by its own majority."""
-
-PUNCTUATION = ("commas", "full stops", "minus for long vowels", "letter-spaced text")
-"""Those of them that ask for a majority."""
 
 _CODE_RULES = (
     LINE_RULES[0],

@@ -8,7 +8,7 @@ import re
 import unicodedata
 from collections.abc import Iterator
 from dataclasses import dataclass
-from itertools import chain, islice
+from itertools import islice
 from typing import Literal
 
 from stage.errors import UsageError
@@ -23,12 +23,24 @@ _FOOTER = re.compile(r"^[ 　]*(?:底本[ 　]*[：:]|入力[ 　]*[：:].*\n(?:
 _NOTICE = re.compile("ボランティアの皆さん.*$", re.MULTILINE)
 _LONGEST_FOOTER = 5000
 _TYPISTS_NOTES = re.compile(r"\n-{8,}\n[●※]?入力者注.*\Z", re.DOTALL)
-_COLOPHON = re.compile(r"^[ 　]*(底本の親本|翻訳の底本|底本|初出|入力|校正)[ 　]*[：:][ 　]*(.*)$")
+_ENTRIES = "底本の親本|翻訳の底本|底本|初出|入力|校正"
+_COLOPHON = re.compile(rf"^[ 　]*({_ENTRIES})[ 　]*[：:][ 　]*(.*)$")
+_OF_FOOTER = rf"(?:[ 　]*(?:{_ENTRIES})[ 　]*[：:]|　　　|[※●0-9０-９]|このファイル|青空文庫)"
+_FOOTER_LINES = re.compile(rf"(?:{_OF_FOOTER}.*\n|[ 　]*\n)*+")
+_PROSE = re.compile(rf"^(?!{_OF_FOOTER}).*[。！？][ 　]*$", re.MULTILINE)
 _CONTRIBUTOR = re.compile(r"^(.*[^　 後前続正])[　 ]*(訳|編)$")
 _CONTRIBUTORS = {"訳": "translator", "編": "editor"}
+_KANJI = "[㐀-䶿一-鿿々〆〇ヶ𠀀-𯿿]"
 # 歌劇《カルメン》 is a title: readings in katakana alone tell of no ruby
-_SIGNS_OF_RUBY = re.compile(
-    r"[㐀-䶿一-鿿々〆〇ヶ𠀀-𯿿][｜]?《[ぁ-ゖー・ゝゞ]{1,30}》|｜[^｜《》\n]{1,30}《[^《》\n]{1,30}》"
+_SIGNS_OF_RUBY = re.compile(rf"{_KANJI}[｜]?《[ぁ-ゖー・ゝゞ]{{1,30}}》|｜[^｜《》\n]{{1,30}}《[^《》\n]{{1,30}}》")
+# what holds kanji or stands alone in a line is a title, and so is 連作《ひまわり》, which holds no reading of 作
+_WORKS = re.findall(
+    r"(\S)(\S+)", "作さづ 品ひしじ 曲きま 画がかえ 真しじま 劇げ 歌かうが 詩しうた 像ぞう 絵えゑ 説せぜと 集しあ 誌し"
+)
+_SIGNS_OF_TITLES = re.compile(
+    r"《[ぁ-ヿ／″＼〔〕 　]*+[^《》\n][^《》\n]*》|^[ 　]*《[^《》\n]*》[ 　\r]*$|"
+    + "|".join(rf"(?<={_KANJI}{kind})《[^《》\n{readings}]*》" for kind, readings in _WORKS),
+    re.MULTILINE,
 )
 _SIGNS_OF_NOTES = re.compile(r"［＃[^］\n]{1,80}］")
 _HEADER_LINES = 60
@@ -44,7 +56,8 @@ _ESCAPES = {ord(mark): chr(0xDC80 + number) for number, mark in enumerate("《�
 _GAP_LINE = re.compile(f"\n[ 　]*{_GAP}[ 　{_GAP}]*(?=\n|\\Z)")
 _STRAY_NOTE = re.compile("(?<!［)［+＃")
 _RUBY = re.compile(r"《([^《》\n]*)》")
-_BAR = re.compile(r"｜(?=[^｜《》\n]*《[^《》\n]*》)")
+_EMPHASIS = re.compile(r"《《([^《》\n]*)》》")
+_BAR = re.compile(r"[｜|](?=[^｜|《》\n]*《[^《》\n]*》)")  # half-width in web novels
 # Readings stand behind a word: behind one of these only if ｜ says where their base begins
 _NO_BASE = r"\s、。，．,.：:；;？！?!…‥―─「」『』（）()［］〈〉【】"
 _BASE_ENDS_SO = re.compile(rf"｜([^｜《》\n]*+)(?<=[{_NO_BASE}])《([^《》\n]*)》|《(?<![^{_NO_BASE}]《)([^《》\n]*)》")
@@ -85,14 +98,19 @@ class Work:
 
 
 def is_aozora(text: str) -> bool:
-    """Whether a text bears Aozora markup: its legend, its footer, or at least two ruby readings or notes."""
-    if "底本" in text and _FOOTER.search(text) and ("青空文庫" in text or "入力：" in text or "校正：" in text):
-        return True
+    """Whether a text bears Aozora markup: its legend, its footer, or at least two notes or readings among few titles in 《》."""
+    if "底本" in text and ("青空文庫" in text or "入力：" in text or "校正：" in text):
+        *_, (_, colophon) = _split_works(text.replace("\r\n", "\n"))
+        if colophon:
+            return True
     if "《" not in text and "［＃" not in text:
         return False
     if _LEGEND.search(text[:4000]):
         return True
-    return len(list(islice(chain(_SIGNS_OF_RUBY.finditer(text), _SIGNS_OF_NOTES.finditer(text)), 2))) == 2
+    notes = len(list(islice(_SIGNS_OF_NOTES.finditer(text), 2)))
+    if notes + len(list(islice(_SIGNS_OF_RUBY.finditer(text), 2))) < 2:
+        return False
+    return notes > 0 or 4 * len(_SIGNS_OF_TITLES.findall(text)) <= len(_RUBY.findall(text))
 
 
 def parse_aozora(text: str, ruby: Ruby = "drop") -> Work:
@@ -114,6 +132,8 @@ def parse_aozora(text: str, ruby: Ruby = "drop") -> Work:
         bodies.append("\n".join(lines).strip("\n") if len(works) > 1 or header or colophon else part)
     if plain == marked and works == [(plain, {})] and not metadata:
         return Work(text, {})
+    if not any(map(str.strip, bodies)):
+        return Work(plain, {})
     return Work("\n\n".join(filter(None, bodies)), {name: value for name, value in metadata.items() if value})
 
 
@@ -176,12 +196,15 @@ def _split_works(text: str) -> Iterator[tuple[str, dict[str, str]]]:
     """Each work of a text without its footer, and what the footer says.
 
     A footer goes on to the notice that thanks the volunteers, which closes every file of Aozora Bunko; without one to the end
-    of the text, or if that is far (the longest known has 3,027 characters) to a blank line: text is never taken for a footer.
+    of the text, or if that is far (the longest known has 3,027 characters) to a blank line, and not over prose. What stands above
+    all text is no footer.
     """
     start = 0
+    head = _skip_footer(text, 0)
     notice = _NOTICE.search(text)
+    prose = _PROSE.search(text)
     blank = text.find("\n\n")
-    while match := _FOOTER.search(text, start):
+    while match := _FOOTER.search(text, start or head):
         # what lies ahead of a footer is looked for once, however many footers there are
         if notice and notice.start() < match.end():
             notice = _NOTICE.search(text, match.end())
@@ -191,6 +214,10 @@ def _split_works(text: str) -> Iterator[tuple[str, dict[str, str]]]:
                 blank = text.find("\n\n", match.end())
             end = blank if blank >= 0 else text.find("\n", match.end())
             end = end if end >= 0 else len(text)
+        if prose and prose.start() < match.end():
+            prose = _PROSE.search(text, match.end())
+        if prose and prose.start() < end and not (notice and end == notice.end()):
+            end = _skip_footer(text, text.rfind("\n", 0, match.end()) + 1)
         colophon: dict[str, str] = {}
         for line in text[match.start() : end].split("\n"):
             if entry := _COLOPHON.match(line):
@@ -199,6 +226,12 @@ def _split_works(text: str) -> Iterator[tuple[str, dict[str, str]]]:
         start = end
     if start == 0 or text[start:].strip():
         yield text[start:], {}
+
+
+def _skip_footer(text: str, at: int) -> int:
+    """Where lines end that only a footer has, from the beginning of one on."""
+    lines = _FOOTER_LINES.match(text, at)
+    return lines.end() if lines else at
 
 
 def _split_header(lines: list[str], with_footer: bool) -> tuple[list[str], dict[str, str]]:
@@ -291,8 +324,9 @@ def _match_brackets(marks: list[re.Match[str]], plain: bool) -> dict[int, int]:
 
 
 def _parse_ruby(text: str, ruby: Ruby) -> str:
-    """Text without readings, or with them in brackets; 《…》 that stands behind no word is text, and loses its marks."""
+    """Text without readings, or with them in brackets; 《《…》》 and what stands behind no word is text, and loses its marks."""
     keep = ruby == "keep"
+    text = _EMPHASIS.sub(r"\1", text)
     text = _BASE_ENDS_SO.sub(lambda match: match[3] or (match[1] or "") + _reading(match[2] if keep else ""), text)
     text = _BAR.sub("", text)
     text = _RUBY.sub("" if not keep else lambda match: _reading(match[1]), text)

@@ -117,6 +117,14 @@ def test_markup_is_told_from_plain_text() -> None:
     assert is_aozora("漢字《かんじ》と仮名《かな》")
     assert not is_aozora("彼は《重要》と書いた。ふつうの文。")
     assert not is_aozora("管弦楽曲《ボレロ》と歌劇《カルメン》を聴き、交響曲《ジュピター》も聴いた。")
+    assert is_aozora("勇者《ゆうしゃ》は魔王《まおう》を倒し、剣技《スラッシュ》を覚えた。")
+    assert not is_aozora(
+        "ゴッホの《ひまわり》、モネの連作《睡蓮》と《印象・日の出》、大作《うみべ》、写真《こども》を見た。"
+    )
+    assert not is_aozora("小説《こころ》と映画《となりのまち》。")
+    assert not is_aozora(
+        "読書記録\n\n《あらすじ》\n主人公の話。\n《かんそう》\n評価《ほし》五つ、続編《ぞくへん》希望。\n"
+    )
     assert not is_aozora("『源氏物語』の底本：青表紙本。校正の話。")
     assert not is_aozora("")
 
@@ -283,4 +291,21 @@ def test_a_footer_without_its_closing_notice_takes_no_text_with_it():
 
 def test_many_footers_take_time_in_proportion():
     # quadratic work on 200,000 footers would not end in the time a test has
-    assert parse_aozora("底本：甲\nボランティアの皆さん\n" * 200_000).text == ""
+    assert parse_aozora("本文。\n" + "底本：甲\nボランティアの皆さん\n" * 200_000).text == "本文。"
+
+
+@pytest.mark.parametrize("body", ["これは奥付の例である。\nそして説明は続く。", "　説明。" * 2000, "終わり", ""])
+def test_no_text_is_lost_below_what_looks_like_a_footer(body: str) -> None:
+    colophon = "底本：岩波文庫\n　　　1950年発行\n入力：山田\n校正：田中\n"
+    assert not is_aozora(colophon + body)
+    assert parse_aozora(colophon + body).text == colophon + body
+    work = parse_aozora(
+        f"題\n甲\n\n　猫である。\n\n{colophon}2001年1月1日公開\n\n※混在は底本通りです。\n青空文庫作成ファイル：\n\n次\n乙\n\n　犬である。"
+    )
+    assert work.text == "　猫である。\n\n次\n乙\n\n　犬である。"
+    assert "入力" not in parse_aozora(f"題\n\n　猫である。\n{colophon}{body}").text
+
+
+def test_lines_that_text_follows_are_no_footer() -> None:
+    assert not is_aozora("　本文である。\n\n底本：甲\n入力：乙\n校正：丙\nこの三行は例である。")
+    assert is_aozora("　本文である。\n\n底本：甲\n入力：乙\n校正：丙\n")

@@ -52,6 +52,8 @@ RULES = [
     ("reading that never closes", "山《やまの麓", "山やまの麓", "山やまの麓"),
     ("reading that never opens", "山》の麓", "山の麓", "山の麓"),
     ("text between open and whole ruby", "山《やま、川の魚《うお》", "山やま、川の魚", "山やま、川の魚（うお）"),
+    ("dots over text in web novels", "それは《《強調》》だ", "それは強調だ", "それは強調だ"),
+    ("half-width bar of web novels", "その|光る剣《つるぎ》", "その光る剣", "その光る剣（つるぎ）"),
     ("a bar by itself", "東京｜大阪", "東京｜大阪", "東京｜大阪"),
     ("double angles of the book", "標語は≪節約≫である", "標語は《節約》である", "標語は《節約》である"),
     ("one double angle is a sign", "ａ≪ｂ", "ａ≪ｂ", "ａ≪ｂ"),

@@ -40,7 +40,7 @@ _HEAD = 50_000
 _LINK = re.compile(r"(?<![A-Za-z0-9_)])\[\[[^\s\[\]|{}\"'$-][^\[\]|{}\n\"$]{0,100}(\|[^\[\]{}|\n\"$]{1,200})?\]\]")
 _SIGN = re.compile(
     r"\[\[(?:Category|File|Image|カテゴリ|ファイル|画像):[^\[\]\n]|'''[^'\n]{1,100}'''"
-    r"|\{\{[^\s{}|][^{}|\n]{0,40}(?:\||\}\})|^==[^=\n]{1,60}==$",
+    r"|\{\{[^\s{}|%=,;\"$][^{}|\n%=,;\"$]{0,40}(?:\||\}\})|^==[^=\n]{1,60}==$",
     re.MULTILINE | re.IGNORECASE,
 )
 
@@ -67,6 +67,8 @@ def is_wikitext(text: str) -> bool:
     if is_redirect(text):
         return True
     head = text[:_HEAD]
+    if "{%" in head:  # Jinja, Liquid
+        return False
     linked = any(match[1] or not match[0].isascii() for match in _LINK.finditer(head))
     return linked and _SIGN.search(head) is not None
 
@@ -219,6 +221,8 @@ class _Page:
         frame.pieces.append(text.replace("=", EQUALS) if frame.kind == "{{" else text)
 
     def _link(self, parts: list[str]) -> str:
+        if parts[0].startswith((" -", " $", ' "')):  # a test of a shell
+            return f"[[{'|'.join(parts)}]]"
         target = parts[0].strip()
         if match := _CATEGORY.match(target):
             self.categories[target[match.end() :].replace(GONE, "").strip()] = None
@@ -268,7 +272,7 @@ def _lay_out(text: str) -> str:
         line = _mend(decode_entities(line)) if GONE in line else decode_entities(line)
         parts = [part.lstrip(" \t").rstrip() for part in line.split(BREAK) if part.strip()]
         if parts and parts[0][0] in "。、" and lines and lines[-1] and not headings:
-            lines[-1] += parts.pop(0)
+            lines.append(GONE + parts.pop(0))  # goes on with the line above
         if not line.strip(_BLANK) and lines and lines[-1]:
             lines.append("")
         if parts:
@@ -276,7 +280,7 @@ def _lay_out(text: str) -> str:
                 lines += [title] if not lines or not lines[-1] else ["", title]
             headings.clear()
             lines += parts
-    return "\n".join(lines)
+    return "\n".join(lines).replace(f"\n{GONE}", "")
 
 
 def _heading(line: str) -> tuple[int, str] | None:

@@ -103,6 +103,7 @@ def test_a_page_becomes_the_text_that_a_reader_sees() -> None:
         ("甲{{lang|en|{{{1|既定}}}}}{{!}}{{=}}{{PAGENAME}}", "甲既定|=雪村"),
         ("甲\n{{不明}}\n乙\n\n\n\n丙\n\n* {{Cite book|和書}}\n", "甲\n乙\n\n丙"),
         ("== 甲 ==\n=== 乙 ===\n== 丙 ==\n文", "丙\n文"),
+        ('[[条件]]は if [[ -f "$a" || $b == c ]]; then と書く', '条件は if [[ -f "$a" || $b == c ]]; then と書く'),
         ("序\n== 注釈・出典 ==\n注\n== 出典、脚注 ==\n注\n== 登場人物 ==\n人", "序\n\n登場人物\n人"),
         ("=== 参考文献 ===\n本\n=== 逸話 ===\n話", "逸話\n話"),
     ],
@@ -169,7 +170,7 @@ PATTERNS = [
     "{{", "{{a|", "[[", "[[a|", "{|\n", "\n{|", "<ref>", "<ref name=a>甲", "'''", "''", "[http://a ", "[http://a\n", "<!--", "-->", "}}",
     "]]", "\n|}", "{{a}}", "[[a]]", "{{{", "{{{a|", "}}}", "<nowiki>", "</nowiki>", "<math>", "<b ", "<b", "&amp", "&amp;", "（", "（、", "、",
     " ", "\n", "\n ", "\n=", "=", "\n== a", "\n*", "\n:", "_", "__", "[[ファイル:a|", "[[[", "<gallery>\n", "{{lang|en|", "{{lang|en|x}}", "<rt>",
-    "{{ルビ|甲|", "\n{{a|\n", "[[a\n", "<table>", "</table>", "|", "|}", "。<ref/>", "（<ref/>、", "、<ref/>", "<sup>1", "#REDIRECT ", "\n----",
+    "{{ルビ|甲|", "\n{{a|\n", "[[a\n", "<table>", "</table>", "|", "|}", "。<ref/>", "\n。", "（<ref/>、", "、<ref/>", "<sup>1", "#REDIRECT ", "\n----",
 ]  # fmt: skip
 
 
@@ -284,6 +285,8 @@ def test_comments_in_code_leave_no_control_characters() -> None:
         "df[[\"氏名\", \"年齢\"]]\n'''一行の説明。'''\n",
         '[[deprecated("古い関数")]] void f();  // "{{x}}"\n',
         "local s = [[hello]]\nlocal t = '{{%s}}'\n",
+        "local s = [[こんにちは]]\nlocal t, u = {{1, 2}}, {{x = 3}}\nprint(('{{%s}}'):format(s))\n",
+        "{% if a %}{{name}}さん、[[会社|company]]の件です。{% endif %}\n",
     ],
 )
 def test_programs_are_not_wikitext(text: str) -> None:

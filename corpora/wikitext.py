@@ -23,7 +23,7 @@ _MARK = re.compile(
     r"\||\n++[ \t:]*+\{\||\n++[ \t]*+\|\}(?!\}(?!\}))|\n+|\[\[+|\[(?:(?:https?:|ftp:)?//|mailto:)[^\s\[\]<>{}|\"]*|\]+"
     r"|\{\{+|\}\}+|<[Tt][Aa][Bb][Ll][Ee](?:\s[^<>]*)?>|</[Tt][Aa][Bb][Ll][Ee]\s*>"
 )
-_ROW = re.compile(r"\s*+(?:[|!]|[\w-]+ *= *\")")
+_ROW = re.compile(r"\n[^\S\n]*+(?:[|!]|[\w-]+ *= *\").*")
 _PICTURE = re.compile(r"\s*(?:file|image|media|ファイル|画像|メディア)\s*:", re.IGNORECASE)
 _CATEGORY = re.compile(r"\s*(?:category|カテゴリ)\s*:\s*", re.IGNORECASE)
 _INTERLANGUAGE = re.compile(r"(?!doi:)(?:[a-z]{2,3}(?:-[a-z]{1,10})*|simple):")
@@ -209,7 +209,7 @@ class _Page:
             parts = frame.close()
             text = parts[-1]
             if frame.kind == "{|":
-                text = "\n".join(line for line in text.split("\n") if not _ROW.match(line))
+                text = _ROW.sub("", "\n" + text)[1:]
             elif frame.kind == "{{":
                 text = "|".join(parts)
             elif frame.kind == "[" and not text.strip():

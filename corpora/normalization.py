@@ -67,6 +67,16 @@ _CJK = "\u3005-\u3007\u3041-\u3096\u309d-\u30ff\u3400-\u4dbf\u4e00-\u9fff\U00020
 TRAILING = " \t\u3000"
 """Spaces that ja-v1 removes at line ends."""
 
+# Blocks that hold combining marks, whose runs are put in order in quadratic time
+_MARKS = (
+    "\u0300-\u1fff\u20d0-\u20ff\u2c00-\u2dff\u3020-\u302f\u3099\u309a\ua600-\uabff\ufb00-\ufb4f\ufe20-\ufe2f\uff9e\uff9f"
+    "\U00010000-\U0001efff"
+)
+_MOST_MARKS = 30
+"""On one character, as in the stream-safe text format of UAX #15."""
+_FEW = 14
+"""So many characters in a row, and what stands before them, may decompose to more than that: none to more than four marks."""
+
 _LETTER_SPACED = 0.6
 """Of the CJK characters of a document, the share that a space must follow for it to count as letter-spaced."""
 
@@ -132,6 +142,7 @@ _EMOJI = _emoji_class()
 _DROP = re.compile(f"[{re.escape(DROPPED)}]")
 _KEEP = re.compile(f"([{re.escape(KEPT)}]+)")
 _AFTER_KATAKANA = re.compile("(?<=[ァ-ヺ])−")
+_MARK = re.compile(f"[{_MARKS}]")
 _POINT_IN_PROSE = "(?<![0-9A-Za-z])．|．(?![0-9A-Za-z])"
 _POINTS = re.compile(_POINT_IN_PROSE)
 _SPACED = re.compile(f"(?<=[{_CJK}]) (?=[{_CJK}])")
@@ -141,6 +152,14 @@ LINE_RULES = (
     _rule("line ends", "\r\n|[\r\v\f\u0085\u2028\u2029]", "\n", LINE_ENDS),
     _rule("dropped characters", f"[{re.escape(DROPPED)}]+", "", (), lambda text: _DROP.search(text) is not None),
     _rule("stray joiners", f"(?<![{_EMOJI}])\u200d|\u200d(?![{_EMOJI}])", "", "\u200d"),
+    # of a run that is long enough, a character in so many is one of its marks
+    _rule(
+        "long runs of marks",
+        f"[{_MARKS}]{{{_FEW},}}",
+        lambda match: _without_excess(match),
+        (),
+        lambda text: any(map(_is_mark, _MARK.findall(text[::_FEW]))),
+    ),
     _rule(
         "NFKC", "(?s).+", lambda match: _nfkc(match[0]), (), lambda text: not unicodedata.is_normalized("NFKC", text)
     ),
@@ -250,6 +269,27 @@ def digest(preset: str) -> str:
     """The SHA-256 of a preset's rules, options included."""
     base, options = parse_preset(preset)
     return _digest(PRESETS[base], sorted(options), sorted(NEW_KANJI.items())) if options else PRESETS[base]
+
+
+def _is_mark(character: str) -> bool:
+    return unicodedata.combining(unicodedata.normalize("NFKD", character)[0]) > 0
+
+
+def _without_excess(match: re.Match[str]) -> str:
+    """A stretch without the marks that are too many on one character."""
+    start, text = match.start(), match[0]
+    before = match.string[start - 1] if start else ""
+    pieces: list[str] = []
+    room = _MOST_MARKS
+    for character in before + text:
+        marks = sum(unicodedata.combining(each) > 0 for each in unicodedata.normalize("NFKD", character))
+        if not _is_mark(character):
+            room = _MOST_MARKS
+        elif marks > room:
+            continue
+        room -= marks
+        pieces.append(character)
+    return "".join(pieces)[len(before) :]
 
 
 def _nfkc(text: str) -> str:

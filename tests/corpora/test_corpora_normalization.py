@@ -10,6 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from corpora import normalization
 from corpora.blocks import normalize_all
 from corpora.normalization import (
     DOCUMENT_RULES,
@@ -26,7 +27,7 @@ from stage.errors import UsageError
 
 DOCS = Path(__file__).parents[2] / "docs" / "normalization.md"
 SHARED = Path(__file__).parents[3] / "shared" / "data" / "corpora"
-FROZEN = "b130b0d007f38552eeee2c943c92122fd6e42bd9a0581eef04a0be065185b0d7"
+FROZEN = "222bf04d738f961f17bb5e6842d1d471b8ee7ca06171c993d54c3563bef40472"
 
 # Characters that meet each other's rules: joiners, marks, kana that voice, digits and points, line ends, spaces
 AWKWARD = (
@@ -112,6 +113,40 @@ def test_letter_spaced_voicing_marks_are_normalised_once() -> None:
     for text in ("か ゛ つ こ い い で す 。", "い す ゝ ゛ と 云 ふ 人 な り"):
         once = normalize(text)
         assert normalize(once) == once == normalize_all([text])[0]
+
+
+MARKS = st.lists(
+    st.sampled_from(
+        [
+            *"eが゛1\u0301\u0316\u0344ﾞﾟ\u3099\u0f73\u1f82\u05b0´\u200d\u200b文 \n\U0001d160",
+            *("\u0316\u0301" * 7, "\u0344" * 14),
+        ]
+    ),
+    max_size=40,
+).map("".join)
+
+
+@given(MARKS)
+@settings(max_examples=400, deadline=None)
+def test_long_runs_of_marks_become_the_same_everywhere_and_stay(text: str) -> None:
+    once = normalize(text)
+    assert normalize(once) == once == normalize_with_offsets(text)[0] == normalize_all([text, "間"])[0]
+    runs = "".join("|x"[unicodedata.combining(each) > 0] for each in unicodedata.normalize("NFD", once)).split("|")
+    assert max(map(len, runs)) <= 30
+
+
+def test_marks_take_time_in_proportion_to_their_number() -> None:
+    # canonical order is quadratic: of so many it would take an hour
+    text = "a" + "\u0316\u0301" * 300_000
+    assert len(normalize(text)) == len(normalize_all([text])[0]) == len(normalize_with_offsets(text)[0]) == 30
+
+
+def test_every_mark_is_looked_for() -> None:
+    known = re.compile(f"[{normalization._MARKS}]")
+    marks = [
+        each for each in map(chr, range(0x110000)) if unicodedata.combining(unicodedata.normalize("NFKD", each)[0])
+    ]
+    assert all(map(known.match, marks))
 
 
 def test_offsets_find_an_answer_in_the_text_as_it_was() -> None:

@@ -30,8 +30,12 @@ if TYPE_CHECKING:
 _DEEPEST = 100
 _MOST_BRACKETS = 5000
 _META_CHARS = 1000
+_MOST_CODE = 0.25
+"""The share of lines that look like a program's, outside of fences, from which on a text is taken for one."""
 _FRONT_MATTER = re.compile(r"\ufeff?---[ \t]*\r?\n((?:[^\n]{0,2000}\n){0,200}?)---[ \t]*(?:\r?\n|\Z)")
 _FIELD = re.compile(r"^([A-Za-z][\w-]*):[ \t]*(\S.*?)[ \t\r]*$", re.MULTILINE)
+_TITLE = re.compile(r"^(?:title|layout):", re.MULTILINE)
+_YAML = re.compile(r"(?:\s|#[^\n]*\n)*+(?:---|\.\.\.|- |[\w\"'.-]+[ \t]*:(?:\s|\Z)|[{}]|\Z)")
 
 _TAG = re.compile(
     r"""<(?:/?([A-Za-z][\w.:-]*+)(?:[\s/](?:[^<>"'{}]++|"[^"]*+"|'[^']*+'|\{(?:[^{}]++|\{[^{}]*+\})*+\}){0,99}+)?/?>|/?>)"""
@@ -53,25 +57,25 @@ _JOINED = re.compile(
 )
 _BREAKS = re.compile(f"[ \t{_SOFT}]*\n[ \t\n{_SOFT}]*")
 
-_STRONG_SIGNS = [
-    re.compile(pattern, re.MULTILINE)
-    for pattern in (
-        r"^ {0,3}(?:```|~~~)[^`\n]*$",
-        r"(?<![\\\[])\[[^\[\]\n]{1,200}\]\((?:https?://|mailto:|\.{0,2}/|#|[\w./-]{1,200}\.\w)[^\s()]*\)",
-        r"^ {0,3}\|?[ \t]*:?-{2,}:?[ \t]*\|[-:| \t]*$",
-        r"^ {0,3}\[[^\[\]\n]{1,200}\]:[ \t]+(?:https?://|[./#])\S*",
-    )
-]
-_WEAK_SIGNS = [
-    re.compile(pattern, re.MULTILINE)
-    for pattern in (
-        r"^#{1,6}[ \t]+\S",
-        r"^[^\s>|=-][^\n]*\n(?:={3,}|-{3,})[ \t]*$",
-        r"(?<!\*)\*\*(?![\s*])[^*\n]{1,100}(?<!\s)\*\*(?!\*)",
-        r"(?<!`)`[^`\n]{1,100}`(?!`)",
-        r"^ {0,3}[-*+] {1,3}\S.*\n {0,3}[-*+] {1,3}\S",
-    )
-]
+# What is_markdown looks for. A heading stands between blank lines, which few comments of programs do.
+_FENCE = re.compile(r"^[ \t>]{0,20}(?:(?:[-*+]|\d{1,9}\.)[ \t]+)?(`{3,}|~{3,})(.*)$", re.MULTILINE)
+_HEADING = re.compile(r"(?:\A\s*+|\n[ \t]*\n)#{1,6} +[^\s-][^\n]*+(?=\n[ \t]*\n|\s*+\Z)")
+_LINK = re.compile(
+    r"(?<![\w\\\[\])])\[[^\[\]\n]{1,200}\]\((?:https?://|mailto:|\.{0,2}/|#|[\w./-]{1,200}\.\w)[^\s()]*\)", re.ASCII
+)
+_TABLE = re.compile(r"^ {0,3}\|.*\n {0,3}\|[ \t]*:?-{2,}:?[ \t]*\|[-:| \t]*$", re.MULTILINE)
+_BOLD = re.compile(r"(?<![\w*/])\*\*(?![\s*/])[^*\n]{1,100}(?<!\s)\*\*(?![\w*/])", re.ASCII)
+_PROGRAM = re.compile(r"\A\s*#!|^[ \t]*(?:\"{3}|'{3})|(?:\"{3}|'{3})[ \t]*$", re.MULTILINE)
+_CODE = re.compile(
+    r"""(?!.*\]\()[ \t]*+(?:
+        (?:def|done|echo|else|end|fi|from|FROM|function|import|library|print|return|RUN|SELECT|use)\b[^\x80-\U0010ffff]*
+        | [\w.$\[\]'"-]{1,99}[ ]?(?:=|:=|<-)(?!=).*
+        | (?:-[ ])?[\w."-]{1,99}:(?:[ ].*)?
+        | .*(?:[;{}(\\]|[\w"')]\):?)
+        | [\])}]+,?
+    )[ \t]*$""",
+    re.ASCII | re.VERBOSE,
+)
 
 
 @dataclass
@@ -84,13 +88,41 @@ class Page:
 
 
 def is_markdown(text: str) -> bool:
-    """Whether a text is Markdown: front matter, or two kinds of its signs of which one is hardly found in plain text."""
-    if (match := _FRONT_MATTER.match(text)) and _FIELD.search(match[1]):
-        return True
-    if not any(mark in text for mark in ("```", "~~~", "](", "-|", "|-", "| -", "- |", "]:")):
+    """Whether a text is Markdown: front matter with a title, or prose with a heading and another sign outside of programs.
+
+    In doubt it is not: marks that are left over do less harm than plain text whose lines are joined.
+    """
+    if "# " not in text and not text.startswith(("---", "\ufeff---")):
         return False  # what follows takes time
-    strong = sum(sign.search(text) is not None for sign in _STRONG_SIGNS)
-    return strong > 1 or (strong == 1 and any(sign.search(text) for sign in _WEAK_SIGNS))
+    fields, body = _part_front_matter(text.removeprefix("\ufeff").replace("\r", ""))
+    if _TITLE.search(fields) and not _YAML.match(body):
+        return True
+    prose, fences = _read_prose(body)
+    if not _HEADING.search(prose):
+        return False
+    lines = [line for line in prose.split("\n") if line.strip() and not line.startswith("#")]
+    rest = "\n".join(lines)
+    marked = fences or _LINK.search(rest) or _TABLE.search(rest) or ("\n##" in prose and _BOLD.search(rest))
+    code = sum(_CODE.match(line) is not None for line in lines)
+    return bool(marked) and not _PROGRAM.search(prose) and code <= _MOST_CODE * len(lines)
+
+
+def _part_front_matter(text: str) -> tuple[str, str]:
+    """The fields of the front matter, empty where there is none, and the rest."""
+    match = _FRONT_MATTER.match(text)
+    return (match[1], text[match.end() :]) if match and _FIELD.search(match[1]) else ("", text)
+
+
+def _read_prose(text: str) -> tuple[str, int]:
+    """What stands outside of fences, and the number of fences; after one that is not closed stands nothing."""
+    prose, start, fence, count = [], 0, "", 0
+    for match in _FENCE.finditer(text):
+        if not fence and "`" not in match[2]:
+            fence = match[1]
+            prose.append(text[start : match.end()])
+        elif fence and match[1].startswith(fence) and not match[2].strip():
+            fence, start, count = "", match.end(), count + 1
+    return "".join(prose if fence else [*prose, text[start:]]), count
 
 
 def parse_markdown(text: str, *, code: bool = True) -> Page:
@@ -98,10 +130,8 @@ def parse_markdown(text: str, *, code: bool = True) -> Page:
 
     Never raises.
     """
-    metadata: dict[str, str] = {}
-    if (match := _FRONT_MATTER.match(text)) and _FIELD.search(match[1]):
-        metadata = _read_front_matter(match[1])
-        text = text[match.end() :]
+    fields, text = _part_front_matter(text)
+    metadata = _read_front_matter(fields) if fields else {}
     plain, before = [], ""
     for block, kind in _read_blocks(_parser().parse(text), code):
         plain += ["\n" if kind == before in ("li", "tr") else "\n\n", block]

@@ -10,6 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from corpora.markdown import is_markdown, parse_markdown
+from corpora.markup import find_markup
 
 SHARED = Path(__file__).parents[3] / "shared" / "data" / "corpora"
 needs_libraries = pytest.mark.skipif(
@@ -152,14 +153,18 @@ def test_a_rule_at_the_beginning_is_no_front_matter() -> None:
     "text",
     [
         "---\ntitle: 雪\n---\n本文",
+        "---\nlayout: post\n---\n\n雪が降る。\n",
         "# 雪\n\n[町](https://a.jp)へ行く。",
-        "雪\n====\n\n```\nx\n```\n",
-        "|a|b|\n|--|--|\n|1|2|\n\n**太字**",
-        "`x`を使う。\n\n```sh\nx\n```",
+        "# 雪\n\n説明する。\n\n```yaml\n# 注\na: 1\nb: 2\n```\n",
+        "# 雪\n\n|a|b|\n|--|--|\n|1|2|\n",
+        "# 議事録\n\n## 決定\n\n- **予算**を認める\n",
+        "# Foo\n\nIt does this (see below).\n\nInstall:\n\n```sh\nmake\n```\n\n## Usage\n\nCall `foo()`.",
     ],
 )
 def test_markdown_is_recognised(text: str) -> None:
-    assert is_markdown(text)
+    for each in (text, text.replace("\n", "\r\n"), "\ufeff" + text):
+        assert is_markdown(each)
+        assert find_markup(each) == "markdown"
 
 
 @pytest.mark.parametrize(
@@ -172,11 +177,44 @@ def test_markdown_is_recognised(text: str) -> None:
         "顔文字は (´・ω・｀)[笑](^_^)／ **すごい** です",
         "注［＃「雪」に傍点］と[1](参照)と[2]を見よ。",
         "#!/bin/sh\n# 注釈\nls | grep a\n",
+        "#!/bin/sh\n# 設定\n\ncat <<END\n# 題\n\n**重要** [資料](https://a.jp)\n\n```\nls\n```\nEND\n",
+        "[12:30] 田中: **明日**の件\n[12:31] 佐藤: - 10時に集合\n- 駅前で # 重要\n```\nls -l\n```\n_了解_",
+        "[12:30] 田中\n**明日**の[資料](https://a.jp)\n\n[12:31] 佐藤\n```\nls\n```\n# ありがとう\n- 了解",
+        "雪だより 第12号\n~~~~~~~~\n今週の話題\n- 会議\n- 資料\n~~~~~~~~\n発行 山田\n",
+        "━━━━\n# 話題 #\n━━━━\n~~~~\n■ **新発売**\n~~~~\n- [こちら](https://a.jp)\n----\n発行 山田",
+        "概要\n====\n\n``foo`` の **注意**\n\n使い方\n~~~~~~\n\n- 一\n- 二\n\n設定\n~~~~\n\n`設定` を書く。",
+        " 氏名 | 年齢\n------|------\n 山田 | 30\n(2 rows)\n\n-- 注意\n- 一件\n- 二件",
+        "この説は古い[1]。\n\n[1]: https://a.jp/a\n[2]: https://a.jp/b\n\n**注** 原文のまま。",
+        "---\nname: 一\nlist:\n  - 甲\n---\nname: 二",
+        "---\ntitle: 一\n---\n# 二番目\n\ntitle: 二\n",
+        "---\ntitle: 一\n---\n- 甲\n- 乙\n",
+        "---\nFrom: 田中\nSubject: 会議\n---\n明日の会議は\n十時からです。",
+        "\\section{序}\n$a[i](b)$ と[資料](#a)\n# 見出しではない\n* 一\n* 二",
+        '"""\n    area(r)\n\n円の面積。\n\n```julia\narea(2)\n```\n"""\narea(r) = π * r^2\n\n# 面積の表\n\nprintln(area(3))',
+        'def f(x):\n    """説明\n\n```\nf(1)\n```\n    """\n    return x * 2\n\n# 主\n\nprint(f(3))',
+        "# 売上\n\nimport pandas as pd\n\n# 図\n\ndf.plot(x='月', **kw)\nh[name](event.data)\nf(**a), g(**b)",
+        "# 売上\n\nlibrary(dplyr)\n\n## 読み込み\n\n売上 <- read.csv('a.csv')  # **注意**\n\nsummary(売上)",
+        '# 名前\n\nclass Person\n  def name\n    "**#{@name}**"\n  end\nend\n\n# 主\n\nputs Person.new.name',
+        '# 設定\n\nNAME=山田\n\n## 一覧\n\nfor f in *.txt; do\n  echo "**$f**"\ndone\n\ncat <<END\n```\nx\n```\nEND',
+        "# 設定\n\nname: 山田\nitems:\n  - 一\n\n# 説明\n\nnote: **重要** [資料](https://a.jp)\nurl: a",
+        '# 設定\n\n[tool]\nname = "x"\ndoc = """\n**注** [資料](https://a.jp)\n"""\n\n# 二\n\n[tool.y]\na = 1',
+        "# 全体\n\nall: a b\n\tcc -o a a.c\n\n# 掃除\n\nclean:\n\trm -f a\n\nhelp:\n\t@echo '**使い方**'",
+        "# 生成物\n\n*.pyc\nbuild/\n\n# 編集\n\n**/tmp/**\n",
+        "-- 人\nCREATE TABLE 人 (id INT);\n\n# 注釈\n\nSELECT 1;\n\n| id | 名 |\n|----|----|\n| 1 | **雪** |",
+        "修正: 表の幅\n\n**注意** 互換性なし。\n\n```\nTraceback\n```\n# Please enter the commit message\n#\n# On branch main",
+        "@@ -1,5 +1,5 @@\n # 題\n \n-**古い**\n+**新しい** [資料](https://a.jp)\n \n ```\n x\n ```\n",
+        "# 議題\n\n1. 予算\n2. 人事\n\n> **重要**\n\n--\n田中",
+        "議事録\n======\n\n# 日時\n1月1日\n# 決定\n- **予算**を承認\n- [資料](https://a.jp)を配布",
+        "1 ：名無しさん：2024/01/01(月) ID:abc\n[記事](https://a.jp)\n\n2 ：名無しさん\n# 1乙\n|・∀・)\n|---|",
+        "■カレー■\n◆材料\n・玉ねぎ **2個**\n\n# メモ #\n\n① 切る",
+        "# サビ\n\n雪が降る\n*** ***\n~~~ 間奏 ~~~\n\n# 二番\n\n君を待つ",
+        "日経平均は ** 上昇 ** した。\n----------\n|--|--|\n",
         "",
     ],
 )
 def test_plain_text_is_not_markdown(text: str) -> None:
-    assert not is_markdown(text)
+    for each in (text, text.replace("\n", "\r\n"), text + text):
+        assert not is_markdown(each)
 
 
 @given(st.text())
@@ -221,7 +259,7 @@ def test_plain_corpora_are_not_markdown() -> None:
 
 @needs_corpora
 def test_documentation_is_markdown() -> None:
-    found = [is_markdown(text) for _, text in _documents("tech-docs")]
+    found = [find_markup(text, ["markdown"]) == "markdown" for _, text in _documents("tech-docs")]
     assert sum(found) >= 0.95 * len(found) > 0
 
 

@@ -3,7 +3,7 @@
 Trafilatura finds the main text: headings, paragraphs, list items and rows of tables (cells parted by " | ") are lines of
 their own, navigation, footers, banners, forms, comments and scripts go. Of ruby the readings go; marks of editing and of
 references (Wikipedia's) too. A table of one row is taken for layout. What has no hundred characters of prose left (log-in
-pages, lists of links, errors) is empty text, and so is what is too large or too deep to be a page of text.
+pages, lists of links, errors) is empty text with a verdict, and so is what is too large or too deep to be a page of text.
 """
 
 import logging
@@ -26,7 +26,8 @@ _PROSE_LINE = 20
 _META_CHARS = 1000
 
 _START = re.compile(
-    r"(?:\ufeff|\s|<\?xml[^>]{0,200}>|<!--(?:(?!-->).){0,5000}-->)*<(?:!doctype\s+html|html|head|body)\b", re.I | re.S
+    r"(?:\ufeff|\s|<\?xml[^>]{0,200}>|<!--(?:(?!-->).){0,5000}-->)*<(?:!doctype\s+html|html|head|body)\b[^<]*>\s*<[a-z!/?]",
+    re.I | re.S,
 )
 _CONTROL = re.compile("[\0-\x08\x0b\x0e-\x1f\x7f\ufffe\uffff]")
 # HTML lets the end tags of readings out, the parser does not know it
@@ -47,7 +48,7 @@ _METADATA = {
 
 
 def is_html(text: str) -> bool:
-    """Whether a text is a whole HTML page: it begins as one."""
+    """Whether a text is a whole HTML page: it begins with a tag that begins pages and another one."""
     return _START.match(text[:_HEAD_CHARS]) is not None
 
 
@@ -59,13 +60,12 @@ def parse_html(text: str, url: str = "", *, code: bool = True) -> Page:
     """
     extract = _extractor()
     if len(text) > _MOST_CHARS or text.count("<") > _MOST_TAGS:
-        return Page("")
+        return Page("", verdict=("html_too_large", float(len(text))))
     tree = _parse(text)
     if tree is None:
-        return Page("")
+        return Page("", verdict=("html_too_deep", 1.0))
     metadata = ({"url": url} if url else {}) | _read_metadata(tree)
-    for element in tree.xpath(_DROPPED) + ([] if code else list(tree.iter("pre"))):
-        element.drop_tree()
+    _drop(tree.xpath(_DROPPED) + ([] if code else list(tree.iter("pre"))))
     for table in tree.xpath(_LAYOUT):
         for element in list(table.iter("table", "tbody", "tr", "td")):
             element.tag = "div"
@@ -75,7 +75,9 @@ def parse_html(text: str, url: str = "", *, code: bool = True) -> Page:
         found = ""
     lines = [_ROW.sub(r"\1", line).rstrip() for line in _RULE.sub("", found).split("\n")]
     prose = sum(len(line) for line in lines if len(line) >= _PROSE_LINE or line.endswith(_PROSE_END))
-    return Page("\n".join(lines) if prose >= _PROSE_CHARS else "", metadata)
+    if prose < _PROSE_CHARS:
+        return Page("", metadata, ("html_without_prose", float(prose)))
+    return Page("\n".join(lines), metadata)
 
 
 @cache
@@ -89,17 +91,33 @@ def _extractor() -> Any:
 
 
 def _parse(text: str) -> "HtmlElement | None":
-    """The tree of a page; None for one that is empty or deeper than the parser goes (2,048 elements)."""
-    from lxml.etree import LxmlError
-    from lxml.html import HTMLParser, document_fromstring
+    """The tree of a page; None for one that is deeper than the parser goes (2,048 elements)."""
+    from lxml.etree import ParserError
+    from lxml.html import Element, HTMLParser, document_fromstring
 
     data = _OPEN_READING.sub(r"\1</\2>", _CONTROL.sub("", text)).encode("utf-8", "replace")
     parser = HTMLParser(encoding="utf-8", remove_comments=True, remove_pis=True, huge_tree=True)
     try:
         tree = document_fromstring(data, parser=parser)
-    except LxmlError:
-        return None
+    except ParserError:  # nothing is in it
+        tree = Element("html")
     return None if any(entry.level_name == "FATAL" for entry in parser.error_log) else tree
+
+
+def _drop(elements: "list[HtmlElement]") -> None:
+    """Take elements out and leave what follows them, each parent once: one after another costs the square of their number."""
+    dropped = set(elements)
+    for parent in dict.fromkeys(element.getparent() for element in elements):
+        before, texts = (parent, "text"), [parent.text or ""]
+        for child in [*parent, None]:
+            if child in dropped:
+                texts.append(child.tail or "")
+                parent.remove(child)
+                continue
+            if len(texts) > 1:
+                setattr(*before, "".join(texts) or None)
+            if child is not None:
+                before, texts = (child, "tail"), [child.tail or ""]
 
 
 def _read_metadata(tree: "HtmlElement") -> dict[str, str]:

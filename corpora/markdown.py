@@ -85,6 +85,8 @@ class Page:
     text: str
     metadata: dict[str, str] = field(default_factory=dict)
     """What the document says of itself, its title among it."""
+    verdict: tuple[str, float] | None = None
+    """Why it is rejected, if it is, and the measure of that."""
 
 
 def is_markdown(text: str) -> bool:

@@ -39,8 +39,8 @@ def find_markup(text: str) -> str:
 def strip_markup(text: str, meta: dict[str, Any], source: SourceConfig, known: str = "") -> Stripped:
     """Take the markup out that the source, or else its container (``known``), names, or that is found.
 
-    Metadata of the record go before those of the document. Redirects and disambiguation pages of a wiki are rejected, and HTML
-    where its library is not installed and the source does not ask for it.
+    Metadata of the record go before those of the document. What is rejected keeps its markup: redirects and disambiguation
+    pages of a wiki, pages without prose, and HTML where its library is not installed and the source does not ask for it.
     """
     markup = source.markup if source.markup != "auto" else known or find_markup(text)
     if markup == "aozora":
@@ -58,7 +58,7 @@ def strip_markup(text: str, meta: dict[str, Any], source: SourceConfig, known: s
             if source.markup == "html":
                 raise
             return Stripped(text, meta, ("html", 1.0))
-        return Stripped(page.text, page.metadata | meta)
+        return Stripped(text if page.verdict else page.text, page.metadata | meta, page.verdict)
     if markup == "markdown":
         page = parse_markdown(text, code=source.code == "keep")
         return Stripped(page.text, page.metadata | meta)

@@ -7,7 +7,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from corpora import html
+from corpora.config import SourceConfig
 from corpora.html import is_html, parse_html
+from corpora.judging import MENDS
+from corpora.markup import strip_markup
 from stage.errors import JgptError
 
 needs_library = pytest.mark.skipif(
@@ -211,6 +214,9 @@ def test_a_page_without_main_text_is_empty(page: str) -> None:
     parsed = parse_html(page)
     assert parsed.text == ""
     assert parsed.metadata["title"]
+    stripped = strip_markup(page, {}, SourceConfig("a"))
+    assert stripped.text == page
+    assert stripped.verdict and stripped.verdict[0] == "html_without_prose" and 0 <= stripped.verdict[1] < 100
 
 
 def test_pre_is_kept_line_by_line_or_dropped() -> None:
@@ -251,7 +257,7 @@ def test_a_declared_encoding_counts_for_nothing(charset: str) -> None:
         NEWS,
         OLD,
         "\ufeff\n<!-- 保存した -->\n<!DOCTYPE HTML>\n<title>雪</title>",
-        "<html>",
+        "<html lang='ja'>\n<!-- 保存した --><body>雪",
         "  <head><title>雪</title>",
     ],
 )
@@ -261,28 +267,45 @@ def test_html_is_recognised(text: str) -> None:
 
 @pytest.mark.parametrize(
     "text",
-    ["", "雪が降る。", "HTMLは<html>で始まる。", "<div>\n\n# 雪\n\n</div>", "# 雪\n\n```html\n<html>\n```"],
+    [
+        "",
+        "雪が降る。",
+        "HTMLは<html>で始まる。",
+        "<html> タグは文書の全体を囲む。<head> には題名を、<body> には本文を書く。",
+        "<!DOCTYPE html> は文書の型を宣言する。<html> が続く。",
+        "<div>\n\n# 雪\n\n</div>",
+        "# 雪\n\n```html\n<html>\n```",
+    ],
 )
 def test_other_text_is_not_html(text: str) -> None:
     assert not is_html(text)
 
 
 @pytest.mark.parametrize(
-    ("page", "empty"),
+    ("page", "reason"),
     [
-        ("<html><body>" + "<div>" * 100_000 + PROSE + "</div>" * 100_000, True),
-        ("<html><body>" + "<div>" * 40_000 + PROSE, True),
-        ("<html><body>" + "<p><b><i>雪" * 2_000_000, True),
-        ("<html><body><p>" + "雪が降る。" * 4_000_001, True),
-        ("<html><body>" + "<" * 20_000_000, True),
-        ("<html><body>" + "<font>" * 500 + PROSE, False),
-        ("<html><body>" + "<p><b><i>雪が降る。" * 3_000, False),
-        ("<html><body><a " + "b " * 500_000 + ">雪</a>" + PROSE, False),
+        ("<html><body>" + "<div>" * 100_000 + PROSE + "</div>" * 100_000, "html_too_large"),
+        ("<html><body>" + "<div>" * 40_000 + PROSE, "html_too_deep"),
+        ("<html><body>" + "<p><b><i>雪" * 2_000_000, "html_too_large"),
+        ("<html><body><p>" + "雪が降る。" * 4_000_001, "html_too_large"),
+        ("<html><body>" + "<" * 20_000_000, "html_too_large"),
+        ("<html><body>" + "<font>" * 500 + PROSE, ""),
+        ("<html><body>" + "<p><b><i>雪が降る。" * 3_000, ""),
+        ("<html><body><a " + "b " * 500_000 + ">雪</a>" + PROSE, ""),
     ],
     ids=["nested", "nested unclosed", "unclosed", "long", "marks", "old fonts", "few unclosed", "attributes"],
 )
-def test_pages_too_large_or_too_deep_are_empty(page: str, empty: bool) -> None:
-    assert (parse_html(page).text == "") == empty
+def test_pages_too_large_or_too_deep_are_empty_and_say_so(page: str, reason: str) -> None:
+    parsed = parse_html(page)
+    assert bool(parsed.text) == (not reason)
+    assert (parsed.verdict or ("", 0.0))[0] == reason
+    assert not reason or reason in MENDS
+
+
+def test_work_grows_with_the_number_of_readings() -> None:
+    # were taking out one reading quadratic, this would take minutes
+    page = parse_html(_page(PROSE + "<p>" + "雪<rt>ゆき</rt>が降る。" * 45_000 + "</p>"))
+    assert page.text.endswith("雪が降る。" * 45_000)
 
 
 def test_a_missing_library_is_named(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 _MOST_CHARS = 20_000_000
 _MOST_TAGS = 100_000
 """The worst page of so many tags costs a dozen seconds, and larger ones more than in proportion."""
+_MOST_CHILDREN = 10_000
+"""In one element: several steps of the extraction cost the square of them. Line breaks and ruby are not counted."""
 _HEAD_CHARS = 20_000
 _PROSE_CHARS = 100
 _PROSE_LINE = 20
@@ -33,6 +35,7 @@ _CONTROL = re.compile("[\0-\x08\x0b\x0e-\x1f\x7f\ufffe\uffff]")
 # HTML lets the end tags of readings out, the parser does not know it
 _OPEN_READING = re.compile(r"(<(r[tp])\b[^<>]*>[^<]*)(?=<(?:r[btp]|rtc)\b)", re.IGNORECASE)
 _LAYOUT = ".//table[not(.//table) and not(.//th) and count(.//tr) <= 1]"
+_CROWDED = f"boolean(//*[count(*[not(self::br or self::ruby)]) > {_MOST_CHILDREN}])"
 _DROPPED = ".//*[self::rt or self::rp or self::rtc or contains(@class, 'mw-editsection') or (self::sup and contains(@class, 'reference'))]"
 _ROW = re.compile(r"^\| (.*?) ?\|[ \t]*$")
 _RULE = re.compile(r"^\|(?:---\|)+$\n?", re.MULTILINE)
@@ -66,6 +69,8 @@ def parse_html(text: str, url: str = "", *, code: bool = True) -> Page:
         return Page("", verdict=("html_too_deep", 1.0))
     metadata = ({"url": url} if url else {}) | _read_metadata(tree)
     _drop(tree.xpath(_DROPPED) + ([] if code else list(tree.iter("pre"))))
+    if tree.xpath(_CROWDED):
+        return Page("", metadata, ("html_too_large", float(len(text))))
     for table in tree.xpath(_LAYOUT):
         for element in list(table.iter("table", "tbody", "tr", "td")):
             element.tag = "div"

@@ -289,11 +289,24 @@ def test_other_text_is_not_html(text: str) -> None:
         ("<html><body>" + "<p><b><i>雪" * 2_000_000, "html_too_large"),
         ("<html><body><p>" + "雪が降る。" * 4_000_001, "html_too_large"),
         ("<html><body>" + "<" * 20_000_000, "html_too_large"),
+        ("<html><body>" + "<p>雪が降る。" * 10_001, "html_too_large"),
+        ("<html><body>" + PROSE + "雪が降る。<br>" * 10_001, ""),
         ("<html><body>" + "<font>" * 500 + PROSE, ""),
         ("<html><body>" + "<p><b><i>雪が降る。" * 3_000, ""),
         ("<html><body><a " + "b " * 500_000 + ">雪</a>" + PROSE, ""),
     ],
-    ids=["nested", "nested unclosed", "unclosed", "long", "marks", "old fonts", "few unclosed", "attributes"],
+    ids=[
+        "nested",
+        "nested unclosed",
+        "unclosed",
+        "long",
+        "marks",
+        "siblings",
+        "lines",
+        "old fonts",
+        "few unclosed",
+        "attributes",
+    ],
 )
 def test_pages_too_large_or_too_deep_are_empty_and_say_so(page: str, reason: str) -> None:
     parsed = parse_html(page)

@@ -15,6 +15,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from functools import cache
 from html import unescape
+from itertools import pairwise
 from typing import TYPE_CHECKING
 
 import yaml
@@ -28,7 +29,9 @@ if TYPE_CHECKING:
     from markdown_it.token import Token
 
 _DEEPEST = 100
-_MOST_BRACKETS = 5000
+_DEEPEST_LINK = 10
+_MOST_STRAY = 10
+"""Brackets of a paragraph without a partner up to which they are left to the parser, which sees code between brackets."""
 _META_CHARS = 1000
 _MOST_CODE = 0.25
 """The share of lines that look like a program's, outside of fences, from which on a text is taken for one."""
@@ -40,22 +43,26 @@ _YAML = re.compile(r"(?:\s|#[^\n]*\n)*+(?:---|\.\.\.|- |[\w\"'.-]+[ \t]*:(?:\s|\
 _TAG = re.compile(
     r"""<(?:/?([A-Za-z][\w.:-]*+)(?:[\s/](?:[^<>"'{}]++|"[^"]*+"|'[^']*+'|\{(?:[^{}]++|\{[^{}]*+\})*+\}){0,99}+)?/?>|/?>)"""
 )
-_COMMENT = re.compile(r"()<!--.{0,3000}?-->|\{/\*.{0,1000}?\*/\}|<[?!][A-Za-z][^>]*>", re.DOTALL)
+_COMMENT = re.compile(r"<!--|\{/\*|<[?!](?=[A-Za-z])")
+_COMMENTS = {"<!--": ("-->", 3000), "{/*": ("*/}", 1000), "<?": (">", 1000), "<!": (">", 1000)}
+"""How a comment ends, and after how many characters at most."""
+_BRACKET = re.compile(r"\\.|([\[\]])", re.DOTALL)
 _RAW_BLOCK = re.compile(r"<(?:(script|style|textarea|pre)\b|!|\?)", re.IGNORECASE)
 _BREAKING = re.compile(
     "blockquote|br|caption|d[dlt]|details|div|fig(caption|ure)|h[1-6r]|li|[ou]l|p|pre|section|summary|table|t(body|d|h|head|r)"
 )
 _CONTAINER = re.compile(r":{3,}[ \t]*(?:\{[^}]*\}|[A-Za-z-]*)[ \t]*(.*)")
-_HEADING_ID = re.compile(r"[ \t]*\{#[^{}]*\}$")
+_HEADING_ID = re.compile(r"(?<![ \t])[ \t]*+\{#[^{}]*\}$")
 _ALERT = re.compile(r"^\[!(?:NOTE|TIP|IMPORTANT|WARNING|CAUTION)\]")
 
-_SOFT = "\0"  # stands in no token: the parser replaces it
+_SOFT = "\0"  # stands in no text: the parser replaces it
+_STRAY = "\0"  # a bracket that is no link's, in what the parser reads
 _WIDE = "\u2e80-\u312f\u31a0-\ua4cf\uf900-\ufaff\ufe30-\ufe4f\uff01-\uff60\uffe0-\uffe6\U00020000-\U0003ffff"
 _CJK = re.compile(f"[{_WIDE}]")
 _JOINED = re.compile(
     f"(?<=[{_WIDE}…—]){_SOFT}(?=[{_WIDE}…—])|(?<=[、。，．！？：；」』）】〕]){_SOFT}|{_SOFT}(?=[「『（【〔])"
 )
-_BREAKS = re.compile(f"[ \t{_SOFT}]*\n[ \t\n{_SOFT}]*")
+_BREAKS = re.compile(f"(?<![ \t{_SOFT}])[ \t{_SOFT}]*+\n[ \t\n{_SOFT}]*")
 
 # What is_markdown looks for. A heading stands between blank lines, which few comments of programs do.
 _FENCE = re.compile(r"^[ \t>]{0,20}(?:(?:[-*+]|\d{1,9}\.)[ \t]+)?(`{3,}|~{3,})(.*)$", re.MULTILINE)
@@ -162,17 +169,30 @@ def _parser() -> "MarkdownIt":
     interrupts: RuleOptionsType = {"alt": ["paragraph", "reference", "blockquote", "list"]}
     parser.block.ruler.before("fence", "container", _read_container, interrupts)
     parser.block.ruler.at("html_block", _read_raw_block, interrupts)
-    parser.core.ruler.before("inline", "brackets", _escape_brackets)
+    parser.core.ruler.before("inline", "brackets", _hide_brackets)
     parser.inline.ruler.at("html_inline", _read_tag)
     parser.inline.ruler.at("emphasis", _read_emphasis)
     return parser
 
 
-def _escape_brackets(state: "StateCore") -> None:
-    """So many brackets in one paragraph are no links, and cost the parser the square of their number."""
+def _hide_brackets(state: "StateCore") -> None:
+    """Brackets without a partner, or round very many others, are no links, and cost the parser the square of their number."""
     for token in state.tokens:
-        if token.type == "inline" and token.content.count("[") > _MOST_BRACKETS:
-            token.content = token.content.replace("[", "\\[")
+        if token.type == "inline" and token.content.count("[") > _DEEPEST_LINK:
+            hidden: list[int] = []
+            opened: list[tuple[int, int]] = []  # where, and how deep the brackets in it go
+            deepest = 0
+            for match in _BRACKET.finditer(token.content):
+                if match[1] == "[":
+                    opened.append((match.start(), deepest))
+                    deepest = 0
+                elif match[1] and opened:
+                    start, before = opened.pop()
+                    hidden += [start] if deepest >= _DEEPEST_LINK else []
+                    deepest = max(before, deepest + 1)
+            hidden += [start for start, _ in opened] if len(opened) > _MOST_STRAY else []
+            cuts = [-1, *sorted(hidden), len(token.content)]
+            token.content = _STRAY.join(token.content[a + 1 : b] for a, b in pairwise(cuts))
 
 
 def _read_container(state: "StateBlock", start: int, end: int, silent: bool) -> bool:
@@ -194,12 +214,18 @@ def _read_raw_block(state: "StateBlock", start: int, end: int, silent: bool) -> 
 
 
 def _read_tag(state: "StateInline", silent: bool) -> bool:
-    match = _COMMENT.match(state.src, state.pos) or _TAG.match(state.src, state.pos)
-    if match and not silent:
+    start, end, name = state.pos, -1, ""
+    if comment := _COMMENT.match(state.src, start):
+        closing, most = _COMMENTS[comment[0]]
+        found = state.src.find(closing, comment.end(), comment.end() + most)
+        end = found + len(closing) if found >= 0 else -1
+    elif tag := _TAG.match(state.src, start):
+        end, name = tag.end(), (tag[1] or "").lower()
+    if end >= 0 and not silent:
         token = state.push("html_inline", "", 0)
-        token.content, token.tag = match[0], (match[1] or "").lower()
-    state.pos = match.end() if match else state.pos
-    return match is not None
+        token.content, token.tag = state.src[start:end], name
+    state.pos = max(start, end)
+    return end >= 0
 
 
 def _read_emphasis(state: "StateInline", silent: bool) -> bool:
@@ -262,6 +288,6 @@ def _read_line(tokens: "list[Token]") -> str:
         elif token.type == "softbreak":
             text += _SOFT
         elif token.type in ("text", "code_inline") and not hidden:
-            text += token.content
+            text += token.content.replace(_STRAY, "[")
     text = _BREAKS.sub("\n", _ALERT.sub("", text)).strip(f" \t\n{_SOFT}")
     return _JOINED.sub("", text).replace(_SOFT, " ")

@@ -217,6 +217,35 @@ def test_plain_text_is_not_markdown(text: str) -> None:
         assert not is_markdown(each)
 
 
+@pytest.mark.parametrize(
+    ("source", "text"),
+    [
+        ("[" * 30 + "`a[0]`と\\[と`\\[`", "[" * 30 + "a[0]と[と\\["),
+        ("[" * 30 + "[町](https://a.jp)と![図](b.png)", "[" * 30 + "町と"),
+        ("[" * 30 + "雪" + "]" * 30, "[" * 30 + "雪" + "]" * 30),
+        ("\\[" * 6000, "[" * 6000),
+        ("[" * 6000, "[" * 6000),
+        ("`" + "[" * 6000 + "`", "[" * 6000),
+    ],
+)
+def test_very_many_brackets_stay_as_they_are(source: str, text: str) -> None:
+    assert parse_markdown(source).text == text
+
+
+@pytest.mark.parametrize(
+    "unit",
+    [
+        *("x<!a", "x<?a", "x<!--", "x{/*", "[", "![", "^[", "\\[", "[a](", "[[a]", "` ", "<b> ", "a ", "a\n", "# a {#"),
+        *("[" * 300 + "\n\n", "![" * 300 + "\n\n", "^[" * 300 + "\n\n", "[" * 300 + "]" * 300, " " * 300 + "a"),
+    ],
+)
+def test_hostile_repetition_is_parsed_in_linear_steps(unit: str) -> None:
+    # a quadratic parser would take minutes
+    text = unit * (100_000 // len(unit))
+    parse_markdown(text)
+    is_markdown("# 雪\n\n[町](#a)\n\n" + text)
+
+
 @given(st.text())
 @settings(deadline=None)
 def test_any_text_is_parsed(text: str) -> None:

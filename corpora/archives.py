@@ -5,7 +5,7 @@ import zlib
 from collections.abc import Callable, Iterable, Iterator
 
 from corpora.encodings import Member
-from corpora.reading import TEXT, RawDocument
+from corpora.reading import HELD, TEXT, RawDocument
 from stage.errors import InputError
 from stage.files import bare_suffix, open_stored
 
@@ -23,7 +23,7 @@ def text_members(path: str) -> Iterator[tuple[str, bytes]]:
     """(name, bytes) of each text file of an archive, in order; other members are left out, nothing is written to disk.
 
     Raises InputError with the member's name for a member that is encrypted, broken or cut short, that grows over 200
-    times its packed size (10 MB are always allowed), or with which the archive's texts exceed 2 GB; for an archive that
+    times its packed size (10 MB are always allowed), that holds over 512 MB, or with which the archive's texts exceed 2 GB; for an archive that
     is broken; and for one without a text.
     """
     total = 0
@@ -68,6 +68,8 @@ def _read(archive: zipfile.ZipFile, info: zipfile.ZipInfo, place: str, room: int
         raise InputError(f"{place}: is encrypted: unpack it with its password")
     if info.file_size > max(_SMALL, info.compress_size * _MOST_RATIO):
         raise InputError(f"{place}: grows from {info.compress_size} to {info.file_size} bytes: looks like a ZIP bomb")
+    if info.file_size > HELD:
+        raise InputError(f"{place}: holds more than {HELD} bytes: unpack it")
     if info.file_size > room:
         raise InputError(f"{place}: the texts of this archive exceed {_MOST_BYTES} bytes: unpack it")
     try:

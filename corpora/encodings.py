@@ -19,6 +19,7 @@ from collections.abc import Iterable, Iterator
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from functools import cache, partial
+from itertools import chain
 from typing import BinaryIO
 
 import numpy as np
@@ -34,6 +35,8 @@ REPLACED = {
     "shift_jis_2004": (("\u00a5", "\\"), ("\u203e", "~")),
 }
 """Characters that a codec gives, and those that are meant."""
+LONGEST = 1 << 25
+"""Characters of one document or line that are held at most; building takes some 40 bytes for each."""
 NO_SJIS = re.compile("[\x80\uf8f0-\uf8f3]")
 """What cp932 gives for single bytes without meaning in Shift_JIS: 80 A0 FD FE FF."""
 
@@ -101,20 +104,11 @@ def find_encoding(path: str | Member) -> str:
 
 
 def read_text(path: str | Member, *, lines: bool = False) -> Iterator[str]:
-    r"""The text of a file in blocks, or in lines with their ends (\n, \r\n or \r). Raises as ``find_encoding`` does."""
-    encoding = find_encoding(path)
-    with _opened(path) as stream:
-        text = io.TextIOWrapper(stream, encoding=encoding, errors=_ERRORS.get(encoding, "strict"), newline="")
-        try:
-            for piece in text if lines else iter(partial(text.read, _BLOCK), ""):
-                if "\0" in piece:
-                    raise _fault(path, encoding)
-                for given, meant in REPLACED.get(encoding, ()):
-                    piece = piece.replace(given, meant)
-                yield piece
-        except UnicodeDecodeError:
-            raise _fault(path, encoding) from None
-        text.detach()
+    r"""The text of a file in blocks, or in lines without their ends (\n, \r\n or \r).
+
+    Raises as ``find_encoding`` does, and InputError for a line of more than ``LONGEST`` characters.
+    """
+    return _lines(path) if lines else _text(path, translate=False)
 
 
 def evidence(text: str) -> tuple[float, int]:
@@ -172,6 +166,35 @@ class _Trial:
         if self.cut_short:
             return f"{name} text that ends within a character (byte {self.fault}): get the whole file, or cut that byte off"
         return f"{name} text with a broken character (byte {self.fault}): mend it, or get the file anew"
+
+
+def _text(path: str | Member, translate: bool) -> Iterator[str]:
+    encoding = find_encoding(path)
+    decoder = codecs.getincrementaldecoder(encoding)(_ERRORS.get(encoding, "strict"))
+    decode = io.IncrementalNewlineDecoder(decoder, True).decode if translate else decoder.decode
+    with _opened(path) as stream:
+        for block in chain(iter(partial(stream.read, _BLOCK), b""), [b""]):
+            try:
+                piece = decode(block, not block)
+            except UnicodeDecodeError:
+                raise _fault(path, encoding) from None
+            if "\0" in piece:
+                raise _fault(path, encoding)
+            for given, meant in REPLACED.get(encoding, ()):
+                piece = piece.replace(given, meant)
+            yield piece
+
+
+def _lines(path: str | Member) -> Iterator[str]:
+    number, rest = 1, ""
+    for block in _text(path, translate=True):
+        *whole, rest = (rest + block).split("\n")
+        number += len(whole)
+        yield from whole
+        if len(rest) > LONGEST:
+            raise InputError(f"{path}: line {number}: is longer than {LONGEST} characters: break it into lines")
+    if rest:
+        yield rest
 
 
 def _eight_bit_encoding(path: str | Member, utf8: _Trial, like_utf8: bool) -> str:

@@ -7,14 +7,13 @@ from collections.abc import Callable, Iterator
 from typing import Any, NoReturn
 from xml.parsers import expat
 
+from corpora.encodings import LONGEST
 from corpora.reading import RawDocument
 from corpora.wikitext import is_redirect
 from stage.errors import InputError
 from stage.files import reading
 
 _BLOCK = 1 << 18
-_LONGEST = 1 << 26
-"""Characters of one field; MediaWiki allows pages of two million bytes."""
 _FIELDS = {
     "mediawiki/page/title": "title",
     "mediawiki/page/ns": "namespace",
@@ -102,8 +101,8 @@ class _Pages:
     def _characters(self, text: str) -> None:
         self.pieces.append(text)
         self.size += len(text)
-        if self.size > _LONGEST:
-            raise self._error(f"a {self.field} of more than {_LONGEST} characters")
+        if self.size > LONGEST:  # MediaWiki allows pages of two million bytes
+            raise self._error(f"a {self.field} of more than {LONGEST} characters")
 
     def _end(self, name: str) -> None:
         if self.field:

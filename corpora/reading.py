@@ -6,10 +6,11 @@ import math
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from itertools import chain, groupby
-from typing import Any
+from functools import partial
+from itertools import chain
+from typing import Any, BinaryIO
 
-from corpora.encodings import Member, read_text
+from corpora.encodings import LONGEST, Member, read_text
 from stage.errors import InputError, UsageError
 from stage.files import bare_suffix, open_stored, reading
 
@@ -19,6 +20,9 @@ PAGES = {".html": "html", ".htm": "html", ".md": "markdown", ".markdown": "markd
 DUMP, ARCHIVE = ".xml", ".zip"
 SUFFIXES = (*TEXT, *RECORDS, *PARQUET, *PAGES, DUMP, ARCHIVE)
 """What files may end with, before the suffix of a compression."""
+
+HELD = 1 << 29
+"""Bytes of a list in JSON, a packed Parquet file or a member of an archive, which are held whole."""
 
 _META_CHARS = 1000
 
@@ -81,6 +85,8 @@ def record_document(index: int, record: dict[str, Any], text_field: str, place: 
         raise InputError(
             f"{place}: field {text_field!r} holds {type(text).__name__}, not text: choose another with text_field"
         )
+    if text and len(text) > LONGEST:
+        raise InputError(f"{place}: field {text_field!r} is longer than {LONGEST} characters: part it")
     return RawDocument(index, text or "", _scalars(record, text_field))
 
 
@@ -96,35 +102,67 @@ def first_line(error: BaseException) -> str:
 
 
 def _whole(path: str | Member) -> Iterator[str]:
-    yield "".join(read_text(path))
+    pieces, size = [], 0
+    for piece in read_text(path):
+        pieces.append(piece)
+        size += len(piece)
+        _check_size(size, f"{path}")
+    yield "".join(pieces)
 
 
 def _lines(path: str | Member) -> Iterator[str]:
     for line in read_text(path, lines=True):
-        if line.strip():
-            yield line.rstrip("\r\n")
+        if line and not line.isspace():
+            yield line
 
 
 def _blocks(path: str | Member) -> Iterator[str]:
-    for blank, lines in groupby(read_text(path, lines=True), key=lambda line: not line.strip()):
-        if not blank:
-            yield "\n".join(line.rstrip("\r\n") for line in lines)
+    lines: list[str] = []
+    size = 0
+    for number, line in enumerate(read_text(path, lines=True), start=1):
+        if not line or line.isspace():
+            if lines:
+                yield "\n".join(lines)
+            lines, size = [], 0
+            continue
+        lines.append(line)
+        size += len(line)
+        _check_size(size, f"{path}: line {number}")
+    if lines:
+        yield "\n".join(lines)
+
+
+def _check_size(size: int, place: str) -> None:
+    if size > LONGEST:
+        raise InputError(
+            f"{place}: a document of more than {LONGEST} characters: part it (in .txt: --documents line or blank)"
+        )
 
 
 def _read_json(path: str, text_field: str) -> Iterator[RawDocument]:
     with reading(path) as stream:
-        first = stream.readline()
+        read_line = partial(stream.readline, 4 * LONGEST + 1)  # bytes of UTF-8
+        first = read_line()
         if first.removeprefix(b"\xef\xbb\xbf").lstrip()[:1] == b"[":
-            for index, entry in enumerate(_parse(first + stream.read(), path)):
+            for index, entry in enumerate(_parse(_held(stream, path, first), path)):
                 place = f"{path}: record {index + 1}"
                 yield record_document(index, _object(entry, place), text_field, place)
             return
         index = 0
-        for number, line in enumerate(chain([first], stream), start=1):
+        for number, line in enumerate(chain([first], iter(read_line, b"")), start=1):
             place = f"{path}: line {number}"
+            if len(line) > 4 * LONGEST:
+                raise InputError(f"{place}: is longer than {4 * LONGEST} bytes: one object per line is expected")
             if (record := parse_record(line, place)) is not None:
                 yield record_document(index, record, text_field, place)
                 index += 1
+
+
+def _held(stream: BinaryIO, path: str, first: bytes = b"") -> bytes:
+    data = first + stream.read(HELD + 1)
+    if len(data) > HELD:
+        raise InputError(f"{path}: holds more than {HELD} bytes as one piece: unpack it, or write JSON Lines (.jsonl)")
+    return data
 
 
 def _parse(data: bytes, place: str) -> Any:
@@ -157,7 +195,7 @@ def _read_parquet(path: str, text_field: str) -> Iterator[RawDocument]:
     with open_stored(path) as stored, reading(path) as stream:
         plain = stored.read(4) == b"PAR1"
         # Parquet is read from its end, which a compressed stream does not let us: hold that one
-        source: Any = stored if plain else io.BytesIO(stream.read())
+        source: Any = stored if plain else io.BytesIO(_held(stream, path))
         with _named(f"{path}: is not a whole Parquet file"):
             file = pyarrow.parquet.ParquetFile(source)
         schema = file.schema_arrow

@@ -51,7 +51,7 @@ def open_stored(path: str) -> BinaryIO:
 def open_binary(path: str) -> BinaryIO:
     """Open a file for reading, decompressed by what its first bytes say (``.gz .zst .bz2 .xz``).
 
-    A broken stream raises one of ``BROKEN_STREAM`` or OSError while it is read; ``reading(path)`` turns these into InputError.
+    Raises InputError for a file that is named as compressed and ends within those bytes. A broken stream raises one of ``BROKEN_STREAM`` or OSError while it is read; ``reading(path)`` turns these into InputError.
     """
     stored = open_stored(path)
     try:
@@ -60,6 +60,9 @@ def open_binary(path: str) -> BinaryIO:
     except OSError as error:
         raise InputError(f"{path}: cannot be read ({_first_line(error)})") from None
     compression = next((name for magic, name in _MAGIC.items() if head.startswith(magic)), None)
+    named = [magic for magic, name in _MAGIC.items() if path.lower().endswith(name)]
+    if any(magic.startswith(head) and head != magic for magic in named):
+        raise InputError(f"{path}: the compressed data is cut short after {len(head)} bytes: get the file anew")
     if compression == ".gz":
         return cast(BinaryIO, gzip.GzipFile(fileobj=stored))
     if compression == ".bz2":
@@ -68,7 +71,8 @@ def open_binary(path: str) -> BinaryIO:
         return cast(BinaryIO, lzma.LZMAFile(stored))
     if compression == ".zst":
         return cast(BinaryIO, io.BufferedReader(_ZstdStream(stored), _BLOCK))
-    return stored
+    # not every remote file reads a line up to a size
+    return cast(BinaryIO, io.BufferedReader(cast(io.RawIOBase, stored))) if is_url(path) else stored
 
 
 @contextmanager
@@ -87,8 +91,10 @@ def reading(path: str) -> Iterator[BinaryIO]:
             raise
 
 
-def list_files(path: str, suffixes: Sequence[str]) -> list[str]:
+def list_files(path: str, suffixes: Sequence[str] | None = None) -> list[str]:
     """A file as itself; of a directory all files below it with one of the bare suffixes, sorted; hidden files are left out.
+
+    Without ``suffixes`` all files are listed.
 
     Raises InputError when nothing is there or no file has such a suffix.
     """
@@ -102,7 +108,7 @@ def list_files(path: str, suffixes: Sequence[str]) -> list[str]:
             found = sorted(
                 filesystem.unstrip_protocol(name)
                 for name in filesystem.find(root)
-                if bare_suffix(name) in suffixes and "/." not in name.removeprefix(root)
+                if (suffixes is None or bare_suffix(name) in suffixes) and "/." not in name.removeprefix(root)
             )
     else:
         place = Path(path)
@@ -119,10 +125,10 @@ def list_files(path: str, suffixes: Sequence[str]) -> list[str]:
             str(file)
             for file in place.rglob("*")
             if file.is_file()
-            and bare_suffix(file.name) in suffixes
+            and (suffixes is None or bare_suffix(file.name) in suffixes)
             and not any(part.startswith(".") for part in file.relative_to(place).parts)
         )
-    if not found:
+    if not found and suffixes is not None:
         raise InputError(
             f"{path}: no file in this directory ends with {' '.join(filter(None, suffixes))} (compressed or not)"
         )
@@ -181,7 +187,7 @@ class _ZstdStream(io.RawIOBase):
         self._stored = stored
         self._new_frame = zstandard.ZstdDecompressor().decompressobj
         self._frame: Any = None
-        self._ready = b""
+        self._ready = memoryview(b"")
 
     def readable(self) -> bool:
         return True
@@ -191,14 +197,14 @@ class _ZstdStream(io.RawIOBase):
             rest = b""
             if self._frame is not None and self._frame.eof:
                 rest, self._frame = self._frame.unused_data, None
-            # a small block: it may be a thousand times as large when decompressed
-            block = rest or self._stored.read(1 << 16)
+            # a small block: it may be 32,768 times as large when decompressed
+            block = rest or self._stored.read(1 << 12)
             if not block:
                 if self._frame is not None:
                     raise EOFError("it ends within a zstd frame")
                 return 0
             self._frame = self._frame or self._new_frame()
-            self._ready = self._frame.decompress(block)
+            self._ready = memoryview(self._frame.decompress(block))
         size = min(len(buffer), len(self._ready))
         buffer[:size], self._ready = self._ready[:size], self._ready[size:]
         return size

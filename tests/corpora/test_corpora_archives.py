@@ -51,6 +51,12 @@ def test_a_bomb_is_refused_before_it_is_unpacked(tmp_path: Path, monkeypatch: py
         list(text_members(path))
 
 
+def test_a_member_that_would_not_fit_into_memory_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(archives, "HELD", 300)
+    with pytest.raises(InputError, match=r"big\.zip: b\.txt: holds more than 300 bytes: unpack it"):
+        list(text_members(_zip(tmp_path / "big.zip", {"a.txt": b"a" * 300, "b.txt": b"a" * 301})))
+
+
 def test_a_member_that_lies_about_its_size_is_refused(tmp_path: Path) -> None:
     path = tmp_path / "lie.zip"
     data = bytes(range(256)) * 40

@@ -175,6 +175,37 @@ def test_truncated_compressed_files_are_named(tmp_path: Path) -> None:
         texts(path)
 
 
+@pytest.mark.parametrize("suffix", PACKERS)
+@pytest.mark.parametrize(
+    ("name", "content", "documents", "message"),
+    [
+        ("a.txt", "猫\n" * 3_000, "auto", "a document of more than 5000 characters"),
+        ("a.txt", "犬\n" + "猫" * 5_001, "line", "line 2: is longer than 5000 characters"),
+        ("a.txt", "犬\n\n" + "猫\n" * 5_001, "blank", "line 5003: a document of more than 5000 characters"),
+        ("a.md", "猫\n" * 3_000, "auto", "a document of more than 5000 characters"),
+        ("a.jsonl", '{"text": "犬"}\n{"text": "' + "x" * 20_000, "auto", "line 2: is longer than 20000 bytes"),
+        ("a.jsonl", '{"text": "' + "猫" * 5_001 + '"}', "auto", "line 1: field 'text' is longer than 5000 characters"),
+        ("a.json", '["' + "x" * 40_000, "auto", "holds more than 30000 bytes as one piece"),
+    ],
+)
+def test_what_would_not_fit_into_memory_is_refused_with_its_place(
+    tmp_path: Path,
+    name: str,
+    content: str,
+    documents: str,
+    message: str,
+    suffix: str,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("corpora.encodings.LONGEST", 5_000)
+    monkeypatch.setattr("corpora.reading.LONGEST", 5_000)
+    monkeypatch.setattr("corpora.reading.HELD", 30_000)
+    path = tmp_path / (name + suffix)
+    path.write_bytes(PACKERS[suffix](content.encode()))
+    with pytest.raises(InputError, match=rf"{name}{suffix}: {message}"):
+        texts(path, documents=documents)
+
+
 def test_parting_records_by_lines_is_refused(tmp_path: Path) -> None:
     path = tmp_path / "a.jsonl"
     path.write_text('{"text": "猫"}')

@@ -48,7 +48,7 @@ def test_compression_is_known_by_the_first_bytes_not_by_the_name(suffix: str, tm
     assert read(file) == DATA
 
 
-@pytest.mark.parametrize("content", [b"", b"\x1f", DATA[:5], DATA])
+@pytest.mark.parametrize("content", [DATA[:5], DATA])
 def test_a_plain_file_with_the_name_of_a_compressed_one_reads_as_it_is(
     content: bytes, suffix: str, tmp_path: Path
 ) -> None:
@@ -68,6 +68,16 @@ def test_lines_of_a_compressed_file_come_one_by_one(suffix: str, tmp_path: Path)
     file.write_bytes(PACK[suffix](DATA))
     with reading(str(file)) as stream:
         assert [line.decode() for line in stream] == TEXT.splitlines(keepends=True)
+
+
+@pytest.mark.parametrize("kept", [0, 1, 2])
+def test_a_compressed_file_of_which_hardly_anything_is_there_is_not_text(
+    kept: int, suffix: str, tmp_path: Path
+) -> None:
+    file = tmp_path / f"途中.txt{suffix}"
+    file.write_bytes(PACK[suffix](DATA)[:kept])
+    with pytest.raises(InputError, match=rf"途中\.txt{suffix}: the compressed data is .*cut short"):
+        read(file)
 
 
 @pytest.mark.parametrize("kept", [0.2, 0.9, -1])

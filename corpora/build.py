@@ -14,7 +14,7 @@ import pyarrow.parquet
 from corpora.card import write_card
 from corpora.config import CorpusConfig
 from corpora.documents import STAGE
-from corpora.judging import MENDS, japanese_ratio
+from corpora.judging import MEASURES, MENDS, japanese_ratio
 from corpora.normalization import digest
 from corpora.parts import DOCUMENT_SCHEMA, REJECTED_SCHEMA, PartTask, make_part
 from corpora.sources import SourceFiles, find_sources, group_files, hash_sources, text_bytes
@@ -76,6 +76,8 @@ def _make(folder: Path, config: CorpusConfig, sources: list[SourceFiles], worker
         for source in sources
     ]
     counts = tally.counts([source.name for source in sources]) | {"split_rule": _split_rule(config, tails)}
+    for source in sources:
+        counts["sources"][source.name]["passed_over"] = source.passed_over
     for name, entry in counts["sources"].items():
         if entry["characters"] < _FEW_LEFT * entry["raw_characters"]:
             log.warning(
@@ -116,10 +118,7 @@ def _decide(tasks: list[PartTask], config: CorpusConfig, sources: list[SourceFil
     fate, digest = np.concatenate(fates), np.concatenate(digests)
     kept = np.flatnonzero(fate == _TRAIN)
     if not len(kept):
-        reason, count = reasons.most_common(1)[0]
-        raise InputError(
-            f"no document is left: {count} of {reasons.total()} were rejected as {reason}; {MENDS[reason]}"
-        )
+        raise InputError(f"no document is left: {_explained(reasons, tasks)}")
     if config.deduplicate:
         fate[kept[_repeated(digest[kept])]] = _DUPLICATE
         kept = np.flatnonzero(fate == _TRAIN)
@@ -127,6 +126,19 @@ def _decide(tasks: list[PartTask], config: CorpusConfig, sources: list[SourceFil
     if not tails:
         fate[kept[choose_valid(digest[kept, 0], config)]] = _VALID
     return fate, tails
+
+
+def _explained(reasons: Counter[str], tasks: list[PartTask]) -> str:
+    """The commonest reasons of rejection, each with an example and what mends it."""
+    examples: dict[str, str] = {}
+    for task in tasks:
+        for row in pyarrow.parquet.read_table(task.path, columns=["id", "reason", "measure"]).to_pylist():
+            measure = MEASURES.get(row["reason"], "").format(row["measure"])
+            examples.setdefault(row["reason"], row["id"] + f" ({measure})" * bool(measure))
+    return "; ".join(
+        f"{count} of {reasons.total()} were rejected as {reason}, such as {examples[reason]}: {MENDS[reason]}"
+        for reason, count in reasons.most_common(3)
+    )
 
 
 def _repeated(digests: np.ndarray) -> np.ndarray:

@@ -15,10 +15,16 @@ MENDS = {
     "html_too_large": "pages of over 20 million characters, 100,000 tags, or 10,000 tags in one other are not read: part them",
     "html_too_deep": "tags that stand in more than 2,000 others are not read",
     "lone_surrogate": "the text holds broken \\ud8xx escapes: write it out again as UTF-8",
-    "mojibake": "the text was read in a wrong encoding and characters are lost from the offset on that is its measure: "
-    "make it anew from its source",
+    "mojibake": "the text was read in a wrong encoding and characters are lost: make it anew from its source",
 }
 """Why a document is rejected, and what lets such documents in; ``corpora.build`` adds the reason ``duplicate``."""
+MEASURES = {
+    "too_short": "{:.0f} characters",
+    "too_long": "{:.0f} characters",
+    "not_japanese": "a share of {:.2f}",
+    "mojibake": "from character {:.0f} on",
+}
+"""What the measure of a rejected document says, where it says more than its reason."""
 
 
 def has_lone_surrogate(text: str) -> bool:

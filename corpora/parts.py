@@ -101,6 +101,8 @@ def _judged(batch: list[tuple[RawDocument, str]], task: PartTask) -> pyarrow.Tab
         for each, text, ratio in zip(plain, texts, ratios, strict=True)
     ]
     encoded = [text.encode() for text in texts]
+    # a text that was repaired was never as long as what was read
+    given = [each.text if "mojibake" in each.meta else raw.text for each, (raw, _) in zip(plain, batch, strict=True)]
     columns = {
         "id": [name for _, name in batch],
         "text": _string_array(encoded),
@@ -108,10 +110,10 @@ def _judged(batch: list[tuple[RawDocument, str]], task: PartTask) -> pyarrow.Tab
         "license": [source.license] * len(batch),
         "meta": [_as_json(each.meta) for each in plain],
         "split": [""] * len(batch),
-        "raw_chars": [len(raw.text) for raw, _ in batch],
+        "raw_chars": [len(text) for text in given],
         "raw_bytes": [
-            len(text if raw.text == normal else raw.text.encode("utf-8", "surrogatepass"))
-            for (raw, _), normal, text in zip(batch, texts, encoded, strict=True)
+            len(text if before == normal else before.encode("utf-8", "surrogatepass"))
+            for before, normal, text in zip(given, texts, encoded, strict=True)
         ],
         "chars": [len(text) for text in texts],
         "japanese_ratio": ratios,

@@ -27,6 +27,10 @@ HELD = 1 << 29
 _META_CHARS = 1000
 
 
+class NoRecordError(InputError):
+    """A JSON value that is whole, but no record with a text."""
+
+
 @dataclass
 class RawDocument:
     """A document as a source holds it."""
@@ -75,11 +79,23 @@ def read_file(path: str, *, documents: str = "auto", text_field: str = "text") -
     return _read_json(path, text_field) if suffix in RECORDS else _read_parquet(path, text_field)
 
 
+def holds_other_json(path: str, text_field: str) -> bool:
+    """Whether a .json file begins with something else than a record, as settings do; what is broken is told when it is read."""
+    try:
+        if bare_suffix(path) == ".json":
+            next(_read_json(path, text_field), None)
+    except NoRecordError:
+        return True
+    except InputError:
+        pass
+    return False
+
+
 def record_document(index: int, record: dict[str, Any], text_field: str, place: str) -> RawDocument:
     """A document from a record; null is empty text. Raises InputError, beginning with ``place``, for no text."""
     if text_field not in record:
         names = ", ".join(map(str, list(record)[:20])) or "none"
-        raise InputError(f"{place}: no field {text_field!r}; the fields are {names}: choose one with text_field")
+        raise NoRecordError(f"{place}: no field {text_field!r}; the fields are {names}: choose one with text_field")
     text = record[text_field]
     if text is not None and not isinstance(text, str):
         raise InputError(
@@ -143,8 +159,10 @@ def _read_json(path: str, text_field: str) -> Iterator[RawDocument]:
     with reading(path) as stream:
         read_line = partial(stream.readline, 4 * LONGEST + 1)  # bytes of UTF-8
         first = read_line()
-        if first.removeprefix(b"\xef\xbb\xbf").lstrip()[:1] == b"[":
-            for index, entry in enumerate(_parse(_held(stream, path, first), path)):
+        start = first.removeprefix(b"\xef\xbb\xbf").strip()
+        if start[:1] == b"[" or start == b"{":
+            value = _parse(_held(stream, path, first), path)
+            for index, entry in enumerate(value if isinstance(value, list) else [value]):
                 place = f"{path}: record {index + 1}"
                 yield record_document(index, _object(entry, place), text_field, place)
             return
@@ -184,7 +202,7 @@ def _parse(data: bytes, place: str) -> Any:
 
 def _object(record: Any, place: str) -> dict[str, Any]:
     if not isinstance(record, dict):
-        raise InputError(f"{place}: holds {type(record).__name__}, not an object with named fields")
+        raise NoRecordError(f"{place}: holds {type(record).__name__}, not an object with named fields")
     return record
 
 

@@ -1,5 +1,6 @@
 """From source configurations to files: what there is to read, its hashes and its size."""
 
+import logging
 import os
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -8,11 +9,13 @@ from corpora.config import CorpusConfig, SourceConfig, source_names
 from corpora.embedded import EMBEDDED_ATTRIBUTION, EMBEDDED_LICENSE, embedded_file
 from corpora.hub import hub_revision, parse_hub_path
 from corpora.judging import has_lone_surrogate
-from corpora.reading import SUFFIXES, check_file
+from corpora.reading import SUFFIXES, check_file, holds_other_json
 from stage.errors import InputError, UsageError
 from stage.files import COMPRESSIONS, bare_suffix, is_url, list_files, sha256_file, size_of
 from stage.manifest import Input
 from stage.parallel import run_over
+
+log = logging.getLogger(__name__)
 
 # Files are read in groups, so that a folder of a thousand short stories is not a thousand tasks
 _GROUP_BYTES = 8_000_000
@@ -34,6 +37,8 @@ class SourceFiles:
     """Files whose content the source stands on."""
     revision: str | None = None
     """Commit of a data set on the hub."""
+    passed_over: int = 0
+    """Files of a folder that hold no documents."""
 
 
 def find_sources(config: CorpusConfig) -> list[SourceFiles]:
@@ -88,14 +93,33 @@ def text_bytes(sources: list[SourceFiles]) -> int:
 
 
 def _find_files(source: SourceConfig, name: str, limit: int) -> SourceFiles:
-    paths = list_files(source.path, SUFFIXES)
+    paths, others = _documents_among(source)
     for path in paths:
         if has_lone_surrogate(path):
             raise InputError(f"{os.fsencode(path)!r}: the name of this file is not UTF-8: rename it")
         check_file(path, source.documents)
     if limit and source.documents in ("auto", "file") and all(bare_suffix(path) == ".txt" for path in paths):
         paths = paths[:limit]
-    return SourceFiles(source, name, [(path, _below(path, source.path)) for path in paths], paths)
+    return SourceFiles(source, name, [(path, _below(path, source.path)) for path in paths], paths, passed_over=others)
+
+
+def _documents_among(source: SourceConfig) -> tuple[list[str], int]:
+    """The files to read, and the number of those in a folder that are something else, which are told in one line."""
+    every = list_files(source.path)
+    if every == [source.path]:
+        return every, 0
+    other = {path: "" for path in every if bare_suffix(path) not in SUFFIXES}
+    other |= {path: " (no record with a text)" for path in every if holds_other_json(path, source.text_field)}
+    paths = [path for path in every if path not in other]
+    if not paths:  # reading them tells why
+        return list_files(source.path, SUFFIXES), 0
+    if other:
+        shown = [
+            _below(path, source.path) + why for path, why in sorted(other.items(), key=lambda item: not item[1])[:3]
+        ]
+        more = ", …" if len(other) > 3 else ""
+        log.info("%s: passed over files, %d in all: %s%s", source.path, len(other), ", ".join(shown), more)
+    return paths, len(other)
 
 
 def _find_hub(source: SourceConfig, name: str) -> SourceFiles:

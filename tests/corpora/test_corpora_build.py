@@ -229,8 +229,16 @@ def test_an_interrupted_build_leaves_nothing_and_can_be_repeated(
         ("binary.txt", bytes(range(256)), r"binary\.txt: is binary"),
         ("notes.csv", b"a,b", r"notes\.csv: cannot tell what it is"),
         ("broken.jsonl", b'{"text": ', r"broken\.jsonl: line 1: broken JSON"),
-        ("short.txt", "短い。".encode(), "no document is left: 1 of 1 were rejected as too_short; lower --min_chars"),
-        ("english.txt", b"An English text that is long enough.", "rejected as not_japanese; lower --min_japanese"),
+        (
+            "short.txt",
+            "短い。".encode(),
+            r"no document is left: 1 of 1 were rejected as too_short, such as short/short\.txt/0 \(3 characters\): lower --min_chars",
+        ),
+        (
+            "english.txt",
+            b"An English text that is long enough.",
+            "rejected as not_japanese, such as .*: lower --min_japanese",
+        ),
     ],
 )
 def test_bad_files_leave_one_line_and_nothing_else(tmp_path: Path, name: str, content: bytes, message: str) -> None:
@@ -240,6 +248,46 @@ def test_bad_files_leave_one_line_and_nothing_else(tmp_path: Path, name: str, co
         build(tmp_path / "out", path)
     assert "\n" not in str(caught.value)
     assert not (tmp_path / "out").exists()
+
+
+def test_where_all_is_rejected_the_commonest_reasons_are_told_with_examples(tmp_path: Path) -> None:
+    damaged = "見出し\n" + story(1).encode().decode("cp932", "replace")
+    source = write_lines(tmp_path / "a.jsonl", ["短い", damaged, damaged])
+    with pytest.raises(
+        InputError,
+        match=r"2 of 3 were rejected as mojibake, such as a/a\.jsonl/1 \(from character \d+ on\): .*; 1 of 3",
+    ):
+        build(tmp_path / "out", source)
+
+
+def test_repaired_text_is_not_taken_for_text_that_got_lost(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    source = write_lines(tmp_path / "a.jsonl", [story(number).encode().decode("latin-1") for number in range(3)])
+    counts = build(tmp_path / "out", source).counts["sources"]["a"]
+    assert counts["raw_characters"] <= counts["characters"] + 3  # the last line ends
+    assert not caplog.records
+
+
+def test_what_holds_no_documents_is_passed_over_in_a_folder(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    folder = tmp_path / "in"
+    folder.mkdir()
+    write_lines(folder / "a.jsonl", [story(1)])
+    (folder / "one.json").write_text(json.dumps({"text": story(2)}, indent=1))
+    (folder / "list.json").write_text(json.dumps([{"text": story(3)}]))
+    others = {"package.json": '{\n "name": "x"\n}', "short.json": '{"a": 1}', "list2.json": "[1, 2]", "a.png": "x"}
+    for name, content in others.items():
+        (folder / name).write_text(content)
+    with caplog.at_level("INFO", "corpora"):
+        manifest = build(tmp_path / "out", folder)
+    assert set(frame(tmp_path / "out").id.str.split("/").str[1]) == {"a.jsonl", "one.json", "list.json"}
+    assert manifest.counts["sources"]["in"]["passed_over"] == 4
+    [record] = caplog.records
+    assert "passed over files, 4 in all: " in record.getMessage() and "(no record with a text)" in record.getMessage()
+    for name in ("package.json", "list2.json"):
+        with pytest.raises(InputError, match=rf"{name}: record 1: "):
+            build(tmp_path / "other", folder / name)
+    (folder / "cut.json").write_text('[{"text": "猫')
+    with pytest.raises(InputError, match=r"cut\.json: broken JSON"):
+        build(tmp_path / "other", folder)
 
 
 def test_missing_sources_and_settings_that_do_not_fit_are_refused(tmp_path: Path) -> None:

@@ -2,7 +2,7 @@
 
 What is tried, in this order; the first that fits is taken:
 
-1. The byte order mark of UTF-16.
+1. UTF-16, by its byte order mark; without one where the first block is Japanese or ASCII as UTF-16.
 2. UTF-8: what decodes is UTF-8. After ``_CERTAIN`` bytes of characters beyond ASCII the rest is not looked at beforehand.
 3. ISO-2022-JP and its kin, for 7-bit text with an escape to a Japanese character set.
 4. Shift_JIS as Windows writes it (cp932), or EUC-JP: the one whose characters look more like Japanese (``evidence``).
@@ -28,6 +28,7 @@ from stage.errors import InputError
 from stage.files import reading
 
 NAMES = {"utf-8": "UTF-8", "utf-16": "UTF-16", "cp932": "Shift_JIS", "euc_jp": "EUC-JP"}
+NAMES |= dict.fromkeys(("utf-16-le", "utf-16-be"), "UTF-16")
 NAMES |= {"shift_jis_2004": "Shift_JIS-2004", "euc_jis_2004": "EUC-JIS-2004"}
 """How messages name Python's codecs; one that is not here is of the family of ISO-2022-JP."""
 REPLACED = {
@@ -45,6 +46,9 @@ _CERTAIN = 1000
 _SIGNATURES = {b"%PDF": "a PDF", b"PK\x03\x04": "a ZIP archive", b"PAR1": "Parquet"}
 _SIGNATURES |= dict.fromkeys((codecs.BOM_UTF32_LE, codecs.BOM_UTF32_BE), "UTF-32 text")
 _UTF16_MARKS = (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
+# What text in UTF-16 has and no other text: half of a line end or letter, or the ideographic full stop
+_UTF16_SIGNS = (b"\0", b"\x02\x30", b"\x30\x02")
+_CONTROLS = re.compile("[\0-\x08\x0e-\x1f\x7f]")
 _ESCAPE = re.compile(rb"\x1b(\$[@ABC(]|\(I)")
 _ESCAPED = ("iso2022_jp", "iso2022_jp_1", "iso2022_jp_ext", "iso2022_jp_2", "iso2022_jp_3", "iso2022_jp_2004")
 # A byte of the characters of UTF-8 that are three bytes or longer, which valid beginnings of other encodings seldom have
@@ -55,6 +59,8 @@ _EIGHT_BIT = ({"cp932": -2.0, "euc_jp": _LEAST}, {"shift_jis_2004": -2.0, "euc_j
 # Evidence of each character: about log(its share in Japanese text / its share in random double bytes)
 _HIRAGANA, _STOP, _KATAKANA, _COMMON, _SYMBOL, _LEVEL_1, _OTHER, _PRIVATE = 4, 3, 2, 2, 0, -1, -4, -20
 _HALF_KANA_ALONE = -0.35
+# Half-width letters that every text has, and other alphabets, whose bytes the kana share, have seldom
+_TYPICAL = re.compile("[｡､･ｦ-ｯﾙﾚﾝﾞ]")
 # Half-width voicing marks, small kana and ｰ where no text has them
 _MISPLACED = re.compile("(?<![ｳｶ-ﾄﾊ-ﾎ])ﾞ|(?<![ﾊ-ﾎ])ﾟ|(?<![ｧ-ﾟ])[ｧ-ｰ]")
 _COMMON_KANJI = (  # the 240 most frequent ones, 56 % of the kanji of running text
@@ -86,8 +92,8 @@ def find_encoding(path: str | Member) -> str:
     beyond_ascii, like_utf8, escaped, last = 0, False, False, b""
     for block in _blocks(path):
         start = utf8.offset
-        if start == 0 and block.startswith(_UTF16_MARKS):
-            return "utf-16"
+        if start == 0 and (wide := _utf16(block)):
+            return wide
         beyond_ascii += len(block) - len(utf8.feed(block))
         valid = len(block) if utf8.fault is None else max(0, utf8.fault - start)
         like_utf8 = like_utf8 or (beyond_ascii > 0 and _LONG.search(block, 0, valid) is not None)
@@ -121,7 +127,12 @@ def evidence(text: str) -> tuple[float, int]:
     codes = codes[codes >= 0x80]
     score = float(_weights()[np.minimum(codes, 0xFFFF)].sum(dtype=np.int64))
     half = int(((codes >= 0xFF61) & (codes <= 0xFF9F)).sum())
-    if half and half >= 0.9 * len(codes) and len(_MISPLACED.findall(text)) < 0.02 * half:
+    if (
+        half
+        and half >= 0.9 * len(codes)
+        and len(_MISPLACED.findall(text)) < 0.02 * half
+        and (half < 12 or len(_TYPICAL.findall(text)) >= 0.1 * half)
+    ):
         score += half * (_HALF_KANA_ALONE - _OTHER)
     return score, len(codes)
 
@@ -239,7 +250,7 @@ def _scan(path: str | Member, encodings: Iterable[str]) -> list[_Trial]:
 def _fault(path: str | Member, encoding: str) -> InputError:
     """What is wrong with a file that was taken for text, found by decoding it once more."""
     trial = _Trial("utf-8" if encoding == "utf-8-sig" else encoding)
-    at = 2  # bytes of UTF-16, the mark among them
+    at = 2 if encoding == "utf-16" else 0  # bytes of UTF-16, the mark among them
     for block in _blocks(path):
         before, zero, _ = trial.feed(block).partition("\0")
         at += len(before.encode("utf-16-le"))
@@ -262,11 +273,24 @@ def _blocks(path: str | Member) -> Iterator[bytes]:
                 for signature, name in _SIGNATURES.items():
                     if block.startswith(signature):
                         raise InputError(f"{path}: is {name}, not text that is read here: convert it first")
-                wide = block.startswith(_UTF16_MARKS)
+                wide = _utf16(block)
             if not wide and (at := block.find(b"\0")) >= 0:
                 raise InputError(f"{path}: is binary, not text (a zero byte at byte {offset + at})")
             offset += len(block)
             yield block
+
+
+def _utf16(block: bytes) -> str:
+    """The codec of a file that begins with this block, empty where that is not UTF-16."""
+    if block.startswith(_UTF16_MARKS):
+        return "utf-16"
+    if any(sign in block for sign in _UTF16_SIGNS):
+        for encoding in ("utf-16-le", "utf-16-be"):
+            text = _Trial(encoding).feed(block)
+            score, characters = evidence(text)
+            if text and score >= characters and not _CONTROLS.search(text):
+                return encoding
+    return ""
 
 
 @cache

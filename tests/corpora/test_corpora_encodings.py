@@ -68,6 +68,10 @@ def test_every_sentence_is_found_in_every_encoding_that_holds_it(tmp_path: Path,
     [
         ("𠮷野家で𩸽を食べた👨‍👩‍👧。", "utf-8", "utf-8-sig"),
         ("𠮷野家で𩸽を食べた👨‍👩‍👧。", "utf-16-be", "utf-16"),
+        ("\u3000吾輩は猫である。\n\u3000名前はまだ無い。\n", "utf-16-le", "utf-16-le"),
+        ("吾輩は猫である。名前はまだ無い。", "utf-16-le", "utf-16-le"),
+        ("A cat.\r\nネコ" * 300_000, "utf-16-le", "utf-16-le"),
+        ("A cat, in ASCII alone.\n", "utf-16-le", "utf-16-le"),
         ("①②㈱髙島屋と﨑さん。Ⅲ番目", "cp932", "cp932"),
         ("ﾊﾝｶｸｶﾅﾉﾌﾞﾝｼｮｳﾃﾞｽ", "cp932", "cp932"),
         ("ﾊﾝｶｸｶﾅの文も混ぜる。", "euc_jp", "euc_jp"),
@@ -80,7 +84,7 @@ def test_every_sentence_is_found_in_every_encoding_that_holds_it(tmp_path: Path,
     ],
 )
 def test_rare_characters_are_read_in_their_encodings(tmp_path: Path, text: str, encoding: str, found: str) -> None:
-    mark = codecs.BOM_UTF16_BE if encoding == "utf-16-be" else b""
+    mark = codecs.BOM_UTF16_BE if found == "utf-16" else b""
     assert text_of(tmp_path / "a.txt", mark + text.encode(encoding)) == text
     assert find_encoding(str(tmp_path / "a.txt")) == found
 
@@ -170,6 +174,9 @@ def test_a_broken_character_is_named_wherever_it_stands(
         ("오늘은 날씨가 아주 좋습니다. 함께 공원에 갑시다.".encode("euc_kr"), "neither UTF-8"),
         ("他昨天在臺灣大學圖書館看了一整天的書。".encode("big5"), "neither UTF-8"),
         ("Été à la plage, déjà reçu".encode("latin-1"), "neither UTF-8"),
+        ("все счастливые семьи похожи друг на друга".encode("koi8_r"), "neither UTF-8"),
+        ("ВСЕ СЧАСТЛИВЫЕ СЕМЬИ ПОХОЖИ ДРУГ НА ДРУГА".encode("iso8859_5"), "neither UTF-8"),
+        ("Все счастливые семьи\n".encode("utf-16-le"), "is binary, not text"),
     ],
 )
 def test_what_is_not_read_is_named(tmp_path: Path, content: bytes, message: str) -> None:

@@ -117,6 +117,15 @@ def read_text(path: str | Member, *, lines: bool = False) -> Iterator[str]:
     return _lines(path) if lines else _text(path, translate=False)
 
 
+def is_utf8(path: str) -> bool:
+    """Whether the first megabyte of a file is UTF-8; what it is instead, ``find_encoding`` tells."""
+    utf8 = _Trial("utf-8")
+    with reading(path) as stream:
+        head = stream.read(_BLOCK)
+    utf8.feed(head)
+    return utf8.fault is None and b"\0" not in head and not _ESCAPE.search(head)
+
+
 def evidence(text: str) -> tuple[float, int]:
     """How much the characters beyond ASCII look like Japanese (above 0) rather than like random bytes, and their number.
 

@@ -3,14 +3,14 @@
 import io
 import json
 import math
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import partial
 from itertools import chain
-from typing import Any, BinaryIO
+from typing import Any
 
-from corpora.encodings import LONGEST, Member, read_text
+from corpora.encodings import LONGEST, Member, is_utf8, read_text
 from stage.errors import InputError, UsageError
 from stage.files import bare_suffix, open_stored, reading
 
@@ -156,31 +156,44 @@ def _check_size(size: int, place: str) -> None:
 
 
 def _read_json(path: str, text_field: str) -> Iterator[RawDocument]:
-    with reading(path) as stream:
-        read_line = partial(stream.readline, 4 * LONGEST + 1)  # bytes of UTF-8
-        first = read_line()
-        start = first.removeprefix(b"\xef\xbb\xbf").strip()
-        if start[:1] == b"[" or start == b"{":
-            value = _parse(_held(stream, path, first), path)
-            for index, entry in enumerate(value if isinstance(value, list) else [value]):
-                place = f"{path}: record {index + 1}"
-                yield record_document(index, _object(entry, place), text_field, place)
-            return
-        index = 0
-        for number, line in enumerate(chain([first], iter(read_line, b"")), start=1):
-            place = f"{path}: line {number}"
-            if len(line) > 4 * LONGEST:
-                raise InputError(f"{place}: is longer than {4 * LONGEST} bytes: one object per line is expected")
-            if (record := parse_record(line, place)) is not None:
-                yield record_document(index, record, text_field, place)
-                index += 1
+    lines = _utf8_lines(path)
+    first = next(lines, b"")
+    start = first.removeprefix(b"\xef\xbb\xbf").strip()
+    if start[:1] == b"[" or start == b"{":
+        value = _parse(_held(chain([first], lines), path), path)
+        for index, entry in enumerate(value if isinstance(value, list) else [value]):
+            place = f"{path}: record {index + 1}"
+            yield record_document(index, _object(entry, place), text_field, place)
+        return
+    index = 0
+    for number, line in enumerate(chain([first], lines), start=1):
+        place = f"{path}: line {number}"
+        if len(line) > 4 * LONGEST:
+            raise InputError(f"{place}: is longer than {4 * LONGEST} bytes: one object per line is expected")
+        if (record := parse_record(line, place)) is not None:
+            yield record_document(index, record, text_field, place)
+            index += 1
 
 
-def _held(stream: BinaryIO, path: str, first: bytes = b"") -> bytes:
-    data = first + stream.read(HELD + 1)
-    if len(data) > HELD:
-        raise InputError(f"{path}: holds more than {HELD} bytes as one piece: unpack it, or write JSON Lines (.jsonl)")
-    return data
+def _utf8_lines(path: str) -> Iterator[bytes]:
+    """The lines of a file in any encoding, as UTF-8; of one that is too long some more than is allowed."""
+    if is_utf8(path):
+        with reading(path) as stream:
+            yield from iter(partial(stream.readline, 4 * LONGEST + 1), b"")
+    else:
+        yield from (f"{line}\n".encode() for line in read_text(path, lines=True))
+
+
+def _held(pieces: Iterable[bytes], path: str) -> bytes:
+    kept, size = [], 0
+    for piece in pieces:
+        kept.append(piece)
+        size += len(piece)
+        if size > HELD:
+            raise InputError(
+                f"{path}: holds more than {HELD} bytes as one piece: unpack it, or write JSON Lines (.jsonl)"
+            )
+    return b"".join(kept)
 
 
 def _parse(data: bytes, place: str) -> Any:
@@ -213,7 +226,7 @@ def _read_parquet(path: str, text_field: str) -> Iterator[RawDocument]:
     with open_stored(path) as stored, reading(path) as stream:
         plain = stored.read(4) == b"PAR1"
         # Parquet is read from its end, which a compressed stream does not let us: hold that one
-        source: Any = stored if plain else io.BytesIO(_held(stream, path))
+        source: Any = stored if plain else io.BytesIO(_held(iter(partial(stream.read, 1 << 20), b""), path))
         with _named(f"{path}: is not a whole Parquet file"):
             file = pyarrow.parquet.ParquetFile(source)
         schema = file.schema_arrow

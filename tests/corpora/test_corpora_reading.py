@@ -113,9 +113,21 @@ def test_broken_records_are_named_with_their_line(tmp_path: Path, content: str, 
         texts(path)
 
 
-def test_json_in_another_encoding_is_named_with_its_line(tmp_path: Path) -> None:
+@pytest.mark.parametrize("encoding", ["cp932", "euc_jp", "iso2022_jp", "utf-16", "utf-16-le"])
+def test_json_in_another_encoding_is_read(tmp_path: Path, encoding: str) -> None:
+    lines = ["吾輩は猫である。", "名前はまだ無い。"]
+    for name, content in (
+        ("a.jsonl", "".join(json.dumps({"text": line}, ensure_ascii=False) + "\r\n" for line in lines)),
+        ("a.json.gz", json.dumps([{"text": line} for line in lines], ensure_ascii=False, indent=1)),
+    ):
+        path = tmp_path / name
+        path.write_bytes(PACKERS[path.suffix.replace(".jsonl", "")](content.encode(encoding)))
+        assert texts(path) == lines
+
+
+def test_json_that_becomes_another_encoding_is_named_with_its_line(tmp_path: Path) -> None:
     path = tmp_path / "a.jsonl"
-    path.write_bytes(b'{"text": "a"}\n' + '{"text": "猫"}'.encode("cp932"))
+    path.write_bytes(json.dumps({"text": "a" * (1 << 20)}).encode() + '\n{"text": "猫"}'.encode("cp932"))
     with pytest.raises(InputError, match="line 2: not UTF-8"):
         texts(path)
 

@@ -19,9 +19,9 @@ if TYPE_CHECKING:
 
 _MOST_CHARS = 20_000_000
 _MOST_TAGS = 100_000
-"""The worst page of so many tags costs a dozen seconds, and larger ones more than in proportion."""
-_MOST_CHILDREN = 10_000
-"""In one element: several steps of the extraction cost the square of them. Line breaks and ruby are not counted."""
+"""Tags that open and close; the worst page costs half a dozen seconds."""
+_MOST_ELEMENTS = 30_000
+"""Several steps of the extraction cost the square of their number; line breaks and ruby, which books are full of, do not."""
 _HEAD_CHARS = 20_000
 _PROSE_CHARS = 100
 _PROSE_LINE = 20
@@ -35,7 +35,7 @@ _CONTROL = re.compile("[\0-\x08\x0b\x0e-\x1f\x7f\ufffe\uffff]")
 # HTML lets the end tags of readings out, the parser does not know it
 _OPEN_READING = re.compile(r"(<(r[tp])\b[^<>]*>[^<]*)(?=<(?:r[btp]|rtc)\b)", re.IGNORECASE)
 _LAYOUT = ".//table[not(.//table) and not(.//th) and count(.//tr) <= 1]"
-_CROWDED = f"boolean(//*[count(*[not(self::br or self::ruby)]) > {_MOST_CHILDREN}])"
+_CROWDED = f"boolean(count(//*[not(self::br or self::ruby or self::rb)]) > {_MOST_ELEMENTS})"
 _DROPPED = ".//*[self::rt or self::rp or self::rtc or contains(@class, 'mw-editsection') or (self::sup and contains(@class, 'reference'))]"
 _ROW = re.compile(r"^\| (.*?) ?\|[ \t]*$")
 _RULE = re.compile(r"^\|(?:---\|)+$\n?", re.MULTILINE)

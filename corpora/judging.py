@@ -12,7 +12,7 @@ MENDS = {
     "disambiguation": "pages that only list others hold no text",
     "html": "pip install 'jgpt[web]' to read HTML, or say --markup plain to keep it as it is",
     "html_without_prose": "log-in pages, lists of links and errors hold less than 100 characters of prose",
-    "html_too_large": "pages of over 20 million characters, 100,000 tags, or 10,000 tags in one other are not read: part them",
+    "html_too_large": "pages of over 20 million characters, 100,000 tags, or 30,000 besides br and ruby are not read: part them",
     "html_too_deep": "tags that stand in more than 2,000 others are not read",
     "lone_surrogate": "the text holds broken \\ud8xx escapes: write it out again as UTF-8",
     "mojibake": "the text was read in a wrong encoding and characters are lost: make it anew from its source",

@@ -288,7 +288,7 @@ def test_plain_corpora_are_not_markdown() -> None:
 
 @needs_corpora
 def test_documentation_is_markdown() -> None:
-    found = [find_markup(text, ["markdown"]) == "markdown" for _, text in _documents("tech-docs")]
+    found = [find_markup(text) == "markdown" for _, text in _documents("tech-docs")]
     assert sum(found) >= 0.95 * len(found) > 0
 
 

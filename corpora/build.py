@@ -21,7 +21,7 @@ from corpora.sources import SourceFiles, find_sources, group_files, hash_sources
 from corpora.splitting import TAIL_BELOW, TAIL_SHARE, choose_valid, cut_tail, splits_tails
 from corpora.tables import RotatingWriter
 from corpora.tally import Tally
-from stage.errors import InputError
+from stage.errors import InputError, UsageError
 from stage.folder import Made, write_folder
 from stage.manifest import Manifest
 from stage.parallel import run_over, worker_count
@@ -43,11 +43,18 @@ def build_corpus(
     """Build the documents artifact ``out`` from the sources of a configuration.
 
     The result is the same for any number of workers. Memory: some row groups, and 17 bytes for each document read.
-    Raises InputError for sources that cannot be read or when no document is left, ArtifactError as ``write_folder``.
+    Raises InputError for sources that cannot be read or when no document is left, UsageError for an ``out`` within a source
+    folder, ArtifactError as ``write_folder``.
     """
     workers = worker_count(workers)
     sources = find_sources(config)
     presets = sorted({source.normalization for source in config.sources})
+    for source in sources:
+        folder = Path(source.config.path.removeprefix("hf:"))
+        if folder.is_dir() and folder.resolve() in Path(out).resolve().parents:
+            raise UsageError(
+                f"--out {out}: lies in the source {folder}, and the next build would read it; choose another"
+            )
     size = text_bytes(sources)
     return write_folder(
         out,

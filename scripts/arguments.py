@@ -52,6 +52,7 @@ class Parser(ArgumentParser):
 
     def __init__(self, prog: str = "", description: str = "", examples: Sequence[str] = (), **more: Any) -> None:
         self.examples = examples
+        self.needed: list[str] = []
         # jsonargparse makes parsers of the same class for its own use, with arguments of its own
         super().__init__(**{"prog": prog, "description": description, "allow_abbrev": False, **more})
 
@@ -60,7 +61,17 @@ class Parser(ArgumentParser):
         text = str(super().format_help(*arguments))
         heads = (text.find(f"\n{head}:") for head in ("positional arguments", "options"))
         start = next((place for place in heads if place >= 0), 0)  # the help of one group has neither
-        return f"{self.description}\n\nexamples:\n" + "".join(f"  {each}\n" for each in self.examples) + text[start:]
+        return (
+            f"usage: {self._call()}\n\n{self.description}\n\nexamples:\n"
+            + "".join(f"  {each}\n" for each in self.examples)
+            + text[start:]
+        )
+
+    def _call(self) -> str:
+        """The command with what it cannot do without."""
+        marks = {"*": "[{} …]", "+": "{} …", "?": "[{}]"}
+        names = [marks.get(str(each.nargs), "{}").format(each.dest.upper()) for each in self._get_positional_actions()]
+        return " ".join([self.prog, *names, *(f"--{name} {name.upper()}" for name in self.needed), "[flags]"])
 
     def flag(self, name: str, kind: Any, default: Any, text: str, **more: Any) -> None:
         """Add a flag; a bool needs no value, a default of ... means that the flag must be given."""
@@ -68,6 +79,7 @@ class Parser(ArgumentParser):
             self.add_argument(f"--{name}", action=ActionYesNo, default=default, help=text)
         else:
             more |= {"required": True} if default is ... else {"default": default}
+            self.needed += [name] * (default is ...)
             self.add_argument(f"--{name}", type=kind, help=text, **more)
 
     def common(self, *names: str) -> None:

@@ -4,8 +4,11 @@ import difflib
 import io
 import logging
 import os
+import signal
 import sys
-from collections.abc import Sequence
+import threading
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from importlib import import_module
 from typing import BinaryIO
 
@@ -21,6 +24,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "run": ("run.run", "the whole pipeline from a YAML recipe, into runs/NAME"),
     "corpus build": ("corpus.corpus_build", "raw text to clean documents"),
     "corpus diff": ("corpus.corpus_diff", "what two documents folders differ in"),
+    "corpus rejected": ("corpus.corpus_rejected", "documents that a build left out, and why"),
     "corpus stats": ("corpus.corpus_stats", "figures of a documents folder"),
     "tokenizer train": ("tokenizing.tokenizer_train", "train a SentencePiece tokenizer on documents or text files"),
     "tokenizer extend": ("tokenizing.tokenizer_extend", "more pieces for a tokenizer, whose ids stay"),
@@ -55,6 +59,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
         # the reader of our output (head, less) has gone: not an error, and nothing more can be written
         os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
         status = 0
+    except KeyboardInterrupt:  # once more, while the first was being told
+        status = 1
     except OSError as error:
         sys.stderr.write(f"jgpt: cannot read or write: {error}\n")
         os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
@@ -94,7 +100,9 @@ def run(arguments: list[str]) -> int:
     _log_to_stderr(quiet="--quiet" in rest)
     try:
         module, function = COMMANDS[name][0].split(".")
-        getattr(import_module(f"scripts.commands.{module}"), function)(f"jgpt {name}", rest)
+        with _interrupt_ends():
+            commands = import_module(f"scripts.commands.{module}")
+        getattr(commands, function)(f"jgpt {name}", rest)
         return 0
     except JgptError as error:
         sys.stderr.write(f"jgpt {name}: {error}\n")
@@ -121,6 +129,20 @@ first steps:
   jgpt quickstart
   jgpt corpus build novel.txt --out my/corpus
   jgpt tokenizer train --corpus my/corpus --out my/tokenizer"""
+
+
+@contextmanager
+def _interrupt_ends() -> Iterator[None]:
+    """Let Ctrl-C end the process without a word: libraries that it hits while they are imported raise something else."""
+    python = signal.getsignal(signal.SIGINT) is signal.default_int_handler
+    ours = python and threading.current_thread() is threading.main_thread()
+    if ours:
+        signal.signal(signal.SIGINT, signal.SIG_DFL)
+    try:
+        yield
+    finally:
+        if ours:
+            signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 class _ClosedStdin(io.StringIO):

@@ -1,15 +1,18 @@
-"""``jgpt corpus build``, ``jgpt corpus diff`` and ``jgpt corpus stats``."""
+"""``jgpt corpus build``, ``jgpt corpus diff``, ``jgpt corpus rejected`` and ``jgpt corpus stats``."""
 
 import json
 import sys
 from collections import Counter
 from collections.abc import Iterable
 from itertools import islice
+from pathlib import Path
 
 from corpora.build import build_corpus
 from corpora.config import CorpusConfig, SourceConfig
+from corpora.documents import STAGE, iterate_file
 from corpora.statistics import corpus_statistics
 from scripts.arguments import Parser, build, shared, tell_counts
+from stage.manifest import read_manifest
 
 _LINES, _WIDTH = 40, 400  # of a document that are shown, and of a piece of a line
 
@@ -117,6 +120,36 @@ def _visible(text: str) -> str:
         or (character if character.isprintable() else f"<U+{ord(character):04X}>")
         for character in text
     )
+
+
+def corpus_rejected(prog: str, arguments: list[str]) -> None:
+    """The documents that a build left out."""
+    parser = Parser(
+        prog,
+        "Print documents that were left out, with reason, measure and beginning: as JSON lines, or a table in a terminal.",
+        [
+            "jgpt corpus rejected my/corpus",
+            "jgpt corpus rejected my/corpus --reason mojibake --limit 0 > mojibake.jsonl",
+        ],
+    )
+    parser.add_argument("folder", type=str, help="A documents folder.")
+    parser.flag("reason", str, "", "Only those left out for this reason; empty: for any.")
+    parser.flag("limit", int, 20, "So many at most; 0: all.")
+    parser.common("quiet")
+    given = parser.parse_args(arguments)
+    reasons = read_manifest(given.folder, STAGE).counts["rejected"]
+    if given.limit < 0:
+        parser.error(f"--limit {given.limit}: must be 0 or more")
+    if given.reason and given.reason not in reasons:
+        there = ", ".join(f"{reason} ({count})" for reason, count in reasons.items()) or "none at all"
+        parser.error(f"--reason {given.reason}: nothing was left out for it; there are {there}")
+    files = sorted(Path(given.folder, "rejected").glob("*.parquet"))
+    rows = (row for file in files for row in iterate_file(file, ("id", "reason", "measure", "text")))
+    chosen = (row for row in rows if given.reason in ("", row["reason"]))
+    for row in islice(chosen, given.limit or None):
+        row["text"] = _visible(row["text"][:_WIDTH])
+        table = f"{row['reason']:<13} {row['measure']:>8.4g}  {row['id']}  {row['text'][:40]}"
+        print(table if sys.stdout.isatty() else json.dumps(row, ensure_ascii=False))
 
 
 def corpus_stats(prog: str, arguments: list[str]) -> None:

@@ -378,6 +378,13 @@ def test_a_corpus_is_not_written_over_its_sources(tmp_path: Path) -> None:
     assert sorted(tmp_path.rglob("*")) == before
 
 
+def test_a_corpus_is_not_written_into_a_source_folder(tmp_path: Path) -> None:
+    write_lines(tmp_path / "a.jsonl", [story(number) for number in range(3)])
+    with pytest.raises(UsageError, match=r"deep/c: lies in the source .*, and the next build would read it"):
+        build(tmp_path / "deep" / "c", tmp_path)
+    assert [path.name for path in tmp_path.iterdir()] == ["a.jsonl"]
+
+
 def test_the_largest_limit_reads_everything(tmp_path: Path) -> None:
     file = write_lines(tmp_path / "a.jsonl", [story(number) for number in range(3)])
     assert build(tmp_path / "out", file, limit=2**63 - 1).counts["documents"]

@@ -3,6 +3,7 @@
 import json
 import os
 import shutil
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -51,7 +52,7 @@ def test_help_of_a_command_loads_no_heavy_library():
 def test_every_command_explains_itself(name, jgpt):
     status, printed, errors = jgpt(*name.split(), "--help")
     assert (status, errors) == (0, "")
-    assert "examples:" in printed and f"jgpt {name}" in printed
+    assert "examples:" in printed and printed.startswith(f"usage: jgpt {name} ")
 
 
 def test_the_first_words_of_commands_list_them(jgpt):
@@ -60,6 +61,35 @@ def test_the_first_words_of_commands_list_them(jgpt):
         assert (status, errors) == (0, "")
         assert f"jgpt {arguments[0]} " in printed
     assert jgpt("--version")[:2] == (0, "jgpt 0.1.0\n")
+
+
+def test_an_interrupt_while_libraries_are_imported_ends_without_a_word():
+    code = (
+        "import os, signal, scripts.main as command\n"
+        "signal.signal(signal.SIGINT, signal.default_int_handler)\n"
+        "command.import_module = lambda name: os.kill(os.getpid(), signal.SIGINT)\n"
+        "command.main(['corpus', 'stats', 'x'])"
+    )
+    found = python(code)
+    assert (found.returncode, found.stdout, found.stderr) == (-signal.SIGINT, "", "")
+
+
+def test_what_a_build_left_out_is_printed_as_json_lines(jgpt, tmp_path):
+    texts = [
+        "短い",
+        "English only, and long enough.",
+        *(f"{number}番目の文であり、猫は窓辺で眠っていた。" for number in range(60)),
+    ]
+    (tmp_path / "a.jsonl").write_text("".join(json.dumps({"text": text}) + "\n" for text in texts))
+    assert jgpt("corpus", "build", tmp_path / "a.jsonl", "--out", tmp_path / "out", "--quiet")[0] == 0
+    status, printed, _ = jgpt("corpus", "rejected", tmp_path / "out", "--reason", "too_short")
+    assert (status, json.loads(printed)) == (
+        0,
+        {"id": "a/a.jsonl/0", "reason": "too_short", "measure": 2.0, "text": "短い"},
+    )
+    assert jgpt("corpus", "rejected", tmp_path / "out", "--limit", "0")[1].count("\n") == 2
+    message = one_line(jgpt("corpus", "rejected", tmp_path / "out", "--reason", "html"), 2)
+    assert "nothing was left out for it; there are not_japanese (1), too_short (1)" in message
 
 
 def test_each_room_is_that_of_the_checkout():

@@ -84,10 +84,12 @@ def _fold_lines(text: str) -> str:
 
 
 def _lines_of(places: NDArray[np.intp], ends: NDArray[np.intp], size: int) -> list[tuple[int, int]]:
-    """The lines that hold these places, each once, in order."""
+    """Where the lines begin and end that hold these places, in order; neighbours together."""
     ends = np.append(ends, size)
     lines = np.unique(np.searchsorted(ends, places))
-    return [(int(ends[line - 1]) + 1 if line else 0, int(ends[line])) for line in lines.tolist()]
+    gaps = np.flatnonzero(np.diff(lines) > 1)
+    first, last = lines[np.append(0, gaps + 1)], lines[np.append(gaps, -1)]
+    return list(zip(np.where(first > 0, ends[first - 1] + 1, 0).tolist(), ends[last].tolist(), strict=True))
 
 
 def _replace_in_context(codes: Codes, places: NDArray[np.intp]) -> None:

@@ -188,7 +188,7 @@ DOCUMENT_RULES = (
     ),
     _rule("letter-spaced text", _SPACED.pattern, "", " ", lambda text: _is_letter_spaced(text)),
     _rule("blank lines", "\n{4,}", "\n\n\n", ["\n\n\n\n"], None, _without_blank_lines),
-    _rule("both ends", f"\\A\n+|(?<![\n{TRAILING}])[\n{TRAILING}]+\\Z", "", (), None, lambda text: text.lstrip("\n").rstrip("\n" + TRAILING)),
+    _rule("both ends", f"\\A[\n{TRAILING}]+\\Z|\\A\n+|(?<![\n{TRAILING}])[\n{TRAILING}]+\\Z", "", (), None, lambda text: text.lstrip("\n").rstrip("\n" + TRAILING)),
 )  # fmt: skip
 """For documents alone, each of which is decided upon by its own majority."""
 

@@ -13,7 +13,7 @@ _VOICING = str.maketrans(
     "がぎぐげござじずぜぞだぢづでどばびぶべぼゔガギグゲゴザジズゼゾダヂヅデドバビブベボヴ",
 )
 _PLAIN = {new: old for old, new in _VOICING.items()}
-_MARKS = re.compile("[ゝゞヽヾ]|[〳〴]〵|[〱〲]")
+_MARKS = re.compile("(?:[ゝゞヽヾ]|[〳〴]〵|[〱〲])(?![゛゜\u3099\u309a])")
 _LETTER = re.compile("[ぁ-ゖァ-ヺ一-鿿々]?[ぁ-ゖァ-ヺ]")
 
 

@@ -100,7 +100,7 @@ def test_offsets_point_at_where_each_character_began(text: str) -> None:
         if unicodedata.is_normalized("NFKC", text) and not any(map(unicodedata.combining, text)):
             # what was not changed is where it was
             for place, character in enumerate(found):
-                if text.count(character) == 1 == found.count(character):
+                if character != "\n" and text.count(character) == 1 == found.count(character):
                     assert text[offsets[place]] == character
 
 

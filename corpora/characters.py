@@ -24,18 +24,27 @@ def count_classes(text: str) -> np.ndarray:
 
 def count_classes_of_all(texts: Sequence[str]) -> np.ndarray:
     """The same for several texts, int64 [len(texts), len(CLASSES)]."""
-    block = "".join(texts)
-    raw = block.encode("utf-16-le", "surrogatepass")
-    if len(raw) == 2 * len(block):
+    classes = classify("".join(texts))[1]
+    return count_between(classes, np.cumsum([0, *map(len, texts)]).tolist())
+
+
+def classify(text: str) -> tuple[np.ndarray, np.ndarray]:
+    """Code points, uint16 or (with characters beyond the BMP) uint32, and numbers of classes, uint8, both [len(text)]."""
+    raw = text.encode("utf-16-le", "surrogatepass")
+    if len(raw) == 2 * len(text):
         codes = np.frombuffer(raw, np.uint16)
-        classes = _table()[codes]
-    else:
-        codes = np.frombuffer(block.encode("utf-32-le", "surrogatepass"), np.uint32)
-        classes = _table()[np.minimum(codes, _BEYOND - 1)]
-        for place in np.flatnonzero(codes >= _BEYOND).tolist():
-            classes[place] = _class_of(int(codes[place]))
-    ends = np.cumsum([0, *map(len, texts)]).tolist()
-    return np.array([np.bincount(classes[begin:end], minlength=len(CLASSES)) for begin, end in pairwise(ends)])
+        return codes, _table()[codes]
+    codes = np.frombuffer(text.encode("utf-32-le", "surrogatepass"), np.uint32)
+    classes = _table()[np.minimum(codes, _BEYOND - 1)]
+    for place in np.flatnonzero(codes >= _BEYOND).tolist():
+        classes[place] = _class_of(int(codes[place]))
+    return codes, classes
+
+
+def count_between(classes: np.ndarray, bounds: Sequence[int]) -> np.ndarray:
+    """Characters of each class between two bounds that follow one another, int64 [len(bounds) - 1, len(CLASSES)]."""
+    counts = [np.bincount(classes[begin:end], minlength=len(CLASSES)) for begin, end in pairwise(bounds)]
+    return np.array(counts, np.int64).reshape(-1, len(CLASSES))
 
 
 def japanese_share(counts: np.ndarray) -> float:
@@ -49,6 +58,14 @@ def japanese_share(counts: np.ndarray) -> float:
     if letters == 0 or kana < _KANA_SHARE * japanese:
         return 0.0
     return japanese / letters
+
+
+def japanese_shares(counts: np.ndarray) -> np.ndarray:
+    """``japanese_share`` of many at once: float64 [N] of counts [N, len(CLASSES)]."""
+    kana = counts[:, _HIRAGANA] + counts[:, _KATAKANA]
+    japanese = kana + counts[:, _KANJI]
+    letters = japanese + counts[:, _LATIN] + counts[:, _LETTER]
+    return np.where(kana < _KANA_SHARE * japanese, 0.0, japanese / np.maximum(letters, 1))
 
 
 @cache

@@ -93,10 +93,12 @@ def measure(texts: Sequence[str], names: Collection[str] = ()) -> "dict[str, NDA
 
     block = Block.of(texts)
     found = measure_surface(block)
-    for kind, cut in (("line", lines_of), ("paragraph", paragraphs_of), ("sentence", sentences_of)):
-        pair = (f"duplicate_{kind}_share", f"duplicate_{kind}_chars")
-        if not {*CHEAP, *names}.isdisjoint(pair):
-            found |= dict(zip(pair, repeated_parts(texts, cut), strict=True))
+    found |= _repeated("line", repeated_parts(texts, lines_of))
+    # where no line occurs twice, no paragraph does
+    looked_at = found["duplicate_line_share"] > 0
+    found |= _repeated("paragraph", repeated_parts(texts, paragraphs_of, looked_at))
+    if not _SENTENCE_REPETITION.keys().isdisjoint(names):
+        found |= _repeated("sentence", repeated_parts(texts, sentences_of))
     if asked := _REPETITION.keys() & set(names):
         found |= repeated_shares(block.units(), longest=max(int(name.split("_")[1]) for name in asked))
     if not _COMPRESSION.keys().isdisjoint(names):
@@ -119,6 +121,10 @@ def check_measures(names: Iterable[str]) -> None:
             near = get_close_matches(name, MEASURES, n=3)
             hint = f"did you mean {' or '.join(near)}?" if near else "docs/measures.md lists them all"
             raise UsageError(f"there is no measure {name!r}: {hint}")
+
+
+def _repeated(kind: str, shares: "tuple[NDArray, NDArray]") -> "dict[str, NDArray[np.float64]]":
+    return {f"duplicate_{kind}_share": shares[0], f"duplicate_{kind}_chars": shares[1]}
 
 
 def _compression(texts: Sequence[str]) -> "NDArray[np.float64]":

@@ -49,15 +49,19 @@ def repeated_shares(
     return shares
 
 
-def repeated_parts(texts: Sequence[str], cut: Callable[[str], list[str]]) -> tuple[NDArray, NDArray]:
-    """Share of the parts of each document that have occurred before in it, and their share of the characters, float64 [N]."""
+def repeated_parts(
+    texts: Sequence[str], cut: Callable[[str], list[str]], looked_at: NDArray[np.bool_] | None = None
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Share of the parts of each document that have occurred before in it, and their share of the characters, float64 [N].
+
+    Both are 0 for documents that are not ``looked_at`` [N], where that is given.
+    """
     shares = np.zeros((2, len(texts)))
-    for number, text in enumerate(texts):
-        parts = cut(text)
+    for number in range(len(texts)) if looked_at is None else np.flatnonzero(looked_at).tolist():
+        parts = cut(texts[number])
         once = set(parts)
         if len(once) < len(parts):
-            characters = len("".join(parts))
-            shares[:, number] = 1 - len(once) / len(parts), 1 - len("".join(once)) / characters
+            shares[:, number] = 1 - len(once) / len(parts), 1 - len("".join(once)) / len("".join(parts))
     return shares[0], shares[1]
 
 
@@ -68,7 +72,7 @@ def lines_of(text: str) -> list[str]:
 
 def paragraphs_of(text: str) -> list[str]:
     """What blank lines part."""
-    return [part for part in (part.strip("\n") for part in text.split("\n\n")) if part] if "\n\n" in text else [text]
+    return [part for part in (part.strip("\n") for part in text.split("\n\n")) if part]
 
 
 def sentences_of(text: str) -> list[str]:

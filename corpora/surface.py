@@ -38,11 +38,6 @@ class Block(NamedTuple):
         lengths = np.fromiter(map(len, texts), np.int64, len(texts))
         return cls(*classify("".join([f"{text}\n" for text in texts])), np.cumsum(lengths + 1) - 1)
 
-    @property
-    def begins(self) -> NDArray[np.int64]:
-        """Place of the first character of each document, [N]."""
-        return np.concatenate([[0], self.ends + 1])[:-1]
-
     def units(self) -> NDArray[np.uint16]:
         """The characters that are no white space as ``repetition.repeated_shares`` takes them; by 16 bits, few beyond the BMP are alike."""
         units = np.minimum(self.codes & 0xFFFF, END - 1).astype(np.uint16)
@@ -61,11 +56,14 @@ def measure_surface(block: Block) -> Measures:
     places = np.flatnonzero(kinds != 0)
     kinds = kinds[places]
     ends = places[kinds == _LINE_END]
+    counts = count_between(block.classes, np.concatenate([[0], block.ends + 1]).tolist())
+    counts[:, _SPACE] -= 1  # the line end that parts documents
+    kuten = np.bincount(block.document_of(places[kinds == _KUTEN]), minlength=len(counts))
     return (
-        _of_characters(block, np.bincount(block.document_of(places[kinds == _KUTEN]), minlength=len(block.ends)))
+        _of_characters(counts, kuten)
+        | {"run": _longest_runs(block, counts)}
         | _of_sentences(block, places, kinds)
         | _of_lines(block, ends)
-        | {"run": _longest_runs(block)}
     )
 
 
@@ -74,9 +72,7 @@ def share(part: NDArray, whole: NDArray) -> NDArray[np.float64]:
     return part / np.maximum(whole, 1)
 
 
-def _of_characters(block: Block, kuten: NDArray[np.int64]) -> Measures:
-    counts = count_between(block.classes, np.concatenate([[0], block.ends + 1]).tolist())
-    counts[:, _SPACE] -= 1  # the line end that parts documents
+def _of_characters(counts: NDArray[np.int64], kuten: NDArray[np.int64]) -> Measures:
     hiragana, katakana, kanji, latin, other_letter, digit, punctuation, space, _ = counts.T
     chars = counts.sum(1)
     seen = chars - space
@@ -140,14 +136,12 @@ def _of_lines(block: Block, ends: NDArray[np.int64]) -> Measures:
     }
 
 
-def _longest_runs(block: Block) -> NDArray[np.float64]:
+def _longest_runs(block: Block, counts: NDArray[np.int64]) -> NDArray[np.float64]:
     same = (block.codes[1:] == block.codes[:-1]) & (block.classes[1:] != _SPACE)
     places = np.flatnonzero(same)  # where a character is followed by itself
     first = np.flatnonzero(np.diff(places, prepend=-2) != 1)
     sizes = np.diff(first, append=len(places)) + 1
-    seen = block.classes != _SPACE
-    # a document of white space alone has no run
-    longest = np.logical_or.reduceat(seen, block.begins).astype(np.float64) if len(block.ends) else np.zeros(0)
+    longest = (counts.sum(1) > counts[:, _SPACE]).astype(np.float64)
     np.maximum.at(longest, block.document_of(places[first]), sizes.astype(np.float64))
     return longest
 

@@ -11,7 +11,7 @@ from corpora.characters import CLASSES, count_classes_of_all
 from stage.errors import UsageError
 
 READ = 500
-"""Characters of a document that are looked at."""
+"""Characters of a document that the model reads."""
 
 _PLAIN_KANA = 0.1
 _PLAIN_JAPANESE = 0.5
@@ -20,19 +20,18 @@ _LETTERS = [CLASSES.index(name) for name in ("hiragana", "katakana", "kanji", "l
 
 
 def language_scores(texts: Sequence[str]) -> NDArray[np.float64]:
-    """Probability that each document is Japanese, float64 [N], by its first characters.
+    """Probability that each document is Japanese, float64 [N].
 
     1 where at least a tenth of the letters are kana and half of them Japanese, 0 without letters; of all others the model
-    ``lid.176.ftz`` decides, which the package holds, so that nothing is downloaded. Raises UsageError where the package is missing.
+    ``lid.176.ftz`` decides by the beginning. The package holds it, so that nothing is downloaded. Raises UsageError where the package is missing.
     """
-    heads = [text[:READ] for text in texts]
-    letters = count_classes_of_all(heads)[:, _LETTERS]
+    letters = count_classes_of_all(texts)[:, _LETTERS]
     total = letters.sum(1)
     japanese = letters[:, :3].sum(1)
     plain = (letters[:, :2].sum(1) >= _PLAIN_KANA * total) & (japanese >= _PLAIN_JAPANESE * total) & (total > 0)
     scores = plain.astype(np.float64)
     for number in np.flatnonzero(~plain & (total > 0)).tolist():
-        head = heads[number].encode("utf-8", "replace").decode()
+        head = texts[number][:READ].encode("utf-8", "replace").decode()
         guesses = _detector().detect(head, k=_GUESSES)
         scores[number] = sum(guess["score"] for guess in guesses if guess["lang"] == "ja")
     return scores

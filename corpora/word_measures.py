@@ -1,6 +1,5 @@
 """Measures on words as UniDic-lite cuts them. Slow: the words are cut once for all of them, and only where one is asked for."""
 
-import re
 from collections.abc import Sequence
 from functools import cache
 from itertools import chain
@@ -13,8 +12,6 @@ from corpora.repetition import END, repeated_shares
 
 STOPWORDS = frozenset("のにをはたてがとで年し・月れさ")
 """The words that FineWeb-2 (configs/jpn_Jpan.yml) found to be the commonest of Japanese."""
-
-_DIGITS = re.compile("(?<=[0-9]) (?=[0-9])")  # between digits, which the dictionary takes for a word each
 
 
 def measure_words(texts: Sequence[str]) -> dict[str, NDArray[np.float64]]:
@@ -40,10 +37,10 @@ def measure_words(texts: Sequence[str]) -> dict[str, NDArray[np.float64]]:
 
 
 def _words_of(text: str) -> list[str]:
-    """The words of each line; white space is in none, and a number is one word."""
+    """The words of each line; white space is in none."""
     tagger = _tagger()
     lines = text.replace("\0", "\n").split("\n")  # MeCab stops at the former
-    return [word for line in lines if line for word in _DIGITS.sub("", tagger.parse(line)).split()]
+    return [word for line in lines if line for word in tagger.parse(line).split()]
 
 
 @cache

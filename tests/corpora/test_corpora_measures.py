@@ -214,10 +214,6 @@ def test_words_are_measured_per_line_and_white_space_is_no_word() -> None:
             assert found[f"word_{name}"] == pytest.approx(value), name
 
 
-def test_a_number_is_one_word() -> None:
-    assert measure(["1907年12月"], ["words"])["words"].tolist() == [4.0]
-
-
 def test_the_language_is_plain_by_kana_and_asked_of_a_model_else() -> None:
     texts = [
         "",
@@ -229,6 +225,8 @@ def test_the_language_is_plain_by_kana_and_asked_of_a_model_else() -> None:
     ]
     scores = measure(texts, ["language_score"])["language_score"]
     assert scores[:3].tolist() == [0.0, 0.0, 1.0]
+    # a motto in another language does not decide for what follows it
+    assert measure([texts[4] * 30 + texts[2] * 80], ["language_score"])["language_score"].tolist() == [1.0]
     assert (scores[3:5] < 0.1).all() and 0.5 < scores[5] <= 1
 
 

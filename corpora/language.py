@@ -23,7 +23,8 @@ def language_scores(texts: Sequence[str]) -> NDArray[np.float64]:
     """Probability that each document is Japanese, float64 [N].
 
     1 where at least a tenth of the letters are kana and half of them Japanese, 0 without letters; of all others the model
-    ``lid.176.ftz`` decides by the beginning. The package holds it, so that nothing is downloaded. Raises UsageError where the package is missing.
+    ``lid.176.ftz`` decides by the beginning. The package holds it, so that nothing is downloaded. Raises UsageError where the package
+    is missing.
     """
     letters = count_classes_of_all(texts)[:, _LETTERS]
     total = letters.sum(1)

@@ -4,7 +4,7 @@ The shares are those of Rae et al. 2021 (https://arxiv.org/abs/2112.11446, table
 is the share of the characters that the n-gram covers which covers most, ``duplicate_n`` the share of the characters in n-grams that have
 occurred before in the document, each character counted once. So a document that consists of a text and its copy has a share of 0.5.
 ``repeated_n`` is what Swallow's code compares instead, whose thresholds fit no other: the share of the different n-grams that occur more
-than once. In Japanese, good documents have five to ten times as much of the former.
+than once. Good documents have several times as much of the former.
 """
 
 import re

@@ -164,6 +164,11 @@ def test_n_grams_are_counted_in_documents_longer_than_what_is_looked_at_at_once(
     assert [found["top_2"][1], found["top_4"][1]] == pytest.approx([top[2] / len(text), top[4] / len(text)])
 
 
+def test_thousands_of_short_documents_are_measured_each_for_itself() -> None:
+    found = measure(["いろいろ", "", "いろは"] * 2000, ["top_2"])
+    assert found["top_2"].tolist() == [1.0, 0.0, 0.0] * 2000
+
+
 def test_of_an_overlong_document_only_the_beginning_counts(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(corpora.repetition, "_LONGEST", 12)
     monkeypatch.setattr(corpora.repetition, "_AT_ONCE", 4)

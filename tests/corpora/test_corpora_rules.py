@@ -1,11 +1,15 @@
+from pathlib import Path
+
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from corpora.measures import CHEAP, measure
+from corpora.measures import CHEAP, MEASURES, measure
 from corpora.rules import PRESETS, parse_rules, read_presets
 from stage.errors import ArtifactError, UsageError
+
+DOCS = (Path(__file__).parents[2] / "docs" / "measures.md").read_text("utf-8")
 
 
 def texts_of(text: str) -> list[str]:
@@ -116,3 +120,18 @@ def test_every_preset_has_an_origin_and_can_be_applied(name: str) -> None:
 
 def test_the_minimal_preset_needs_cheap_measures_only() -> None:
     assert set(parse_rules("minimal").names) <= set(CHEAP)
+
+
+@pytest.mark.parametrize("name", MEASURES)
+def test_every_measure_is_in_the_docs(name: str) -> None:
+    assert f"| `{name}` | {'·' if name in CHEAP else ''} | {MEASURES[name]} |\n" in DOCS
+
+
+@pytest.mark.parametrize("name", PRESETS)
+def test_every_preset_is_in_the_docs(name: str) -> None:
+    row = [
+        PRESETS[name]["origin"],
+        PRESETS[name]["deviations"],
+        " ".join(f"`{rule}`" for rule in PRESETS[name]["rules"]),
+    ]
+    assert f"| `{name}` | {' | '.join(row)} |\n" in DOCS

@@ -93,7 +93,7 @@ def reference(text: str) -> dict[str, float]:
         "short_line_share": of(sum(len(line) <= 10 for line in lines), len(lines)),
         "line_punctuation_share": where('[。．.！!？?…‥」』）)】〉》”"]\\Z', lines),
         "ellipsis_line_share": where(ellipsis, lines),
-        "bullet_share": where(r"\A[ 　\t]*[・･•◦‣●○■□◆◇▪▶►★☆※*\-–]", lines),
+        "bullet_share": where(r"\A[ 　\t]{0,16}[・･•◦‣●○■□◆◇▪▶►★☆※*\-–]", lines),
         **duplicates("line", lines),
         **duplicates("paragraph", paragraphs),
         **duplicates("sentence", sentences),

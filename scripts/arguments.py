@@ -32,6 +32,12 @@ COMMON: dict[str, tuple[Any, Any, str]] = {
     "model": (str, ..., "Model folder, or one of its checkpoints."),
     "out": (str, ..., "Folder to write."),
     "workers": (int, 0, "Processes that work at once; 0: one a core."),
+    "engine": (
+        typing.Literal["local", "ray"],
+        "local",
+        "Where the work is done: local: processes of this machine; ray: the Ray cluster that RAY_ADDRESS names or that runs here, "
+        "else one started for the time (pip install 'jgpt[ray]'). All nodes must see the same files under the same paths.",
+    ),
     "device": (str, "auto", "cpu, cuda, cuda:1, mps; auto: the fastest that is there."),
     "threads": (int, 0, "Threads of the tensor library; 0: its own choice."),
     "tracker": (
@@ -196,7 +202,7 @@ class Parser(ArgumentParser):
 
 def shared(given: Namespace, skip: str = "") -> dict[str, Any]:
     """The flags about the machine that a command has, which the functions of the stages take by the same names."""
-    names = ("workers", "device", "threads", "tracker", "overwrite", "quiet")
+    names = ("workers", "engine", "device", "threads", "tracker", "overwrite", "quiet")
     return {name: given[name] for name in names if name in given and name != skip}
 
 

@@ -23,7 +23,7 @@ from stage.errors import ArtifactError, InputError
 from stage.files import sha256_file
 from stage.folder import Made, write_folder
 from stage.manifest import Manifest, artifact_input, check_outputs, read_manifest
-from stage.parallel import run_over
+from stage.parallel import Engine, run_over
 from tokenizer.encoders import Encoder, check_encoder, open_encoder
 from tokenizer.japanese import FILES, MODEL_NAME, JapaneseTokenizer
 
@@ -42,11 +42,12 @@ def write_shards(
     config: ShardConfig | None = None,
     *,
     workers: int = 0,
+    engine: Engine = "local",
     encoder: str = "sentencepiece",
     overwrite: bool = False,
     quiet: bool = False,
 ) -> Manifest:
-    """Encode a documents folder into token shards: a train and a valid file for each documents file, in all cores.
+    """Encode a documents folder into token shards: a train and a valid file for each documents file, in all cores or on Ray.
 
     The files do not depend on the number of workers nor on the encoder (see ``tokenizer.encoders``), memory not on the size of the
     corpus. Raises ArtifactError for folders that are not what they should be, InputError for a corpus without training documents.
@@ -64,7 +65,8 @@ def write_shards(
         tasks = [task for file in files for task in _tasks(file, config.limit, *settings)]
         counts = {f"{split}_{name}": 0 for split in SPLITS for name in ("documents", "tokens", "characters")}
         sources: dict[str, list[SourceRun]] = {split: [] for split in SPLITS}
-        done = run_over(_encode_group, tasks, workers=workers, description="shard", unit="row group", quiet=quiet)
+        how: dict[str, Any] = {"workers": workers, "engine": engine, "quiet": quiet}
+        done = run_over(_encode_group, tasks, description="shard", unit="row group", **how)
         for number, file in enumerate(files):
             writers = {
                 split: ShardWriter(folder / f"{split}-{number:05d}.npy", token_dtype(vocab_size)) for split in SPLITS

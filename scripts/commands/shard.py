@@ -22,7 +22,7 @@ def shard(prog: str, arguments: list[str]) -> None:
         "sentencepiece",
         "gigatoken: up to twice as fast for BPE, once it has proved to give the same ids (pip install 'jgpt[fast]').",
     )
-    parser.common("workers", "overwrite", "quiet")
+    parser.common("workers", "engine", "overwrite", "quiet")
     given = parser.parse_args(arguments)
     config = build(ShardConfig, given)
     from jgpt import write_shards

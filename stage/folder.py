@@ -2,6 +2,7 @@
 
 import json
 import logging
+import shutil
 import time
 from collections.abc import Callable, Collection, Iterable, Iterator
 from contextlib import contextmanager
@@ -26,13 +27,16 @@ from stage.replacing import (
     check_aside,
     checked_out,
     disk_errors,
+    empty,
     need_disk,
     only_process,
     partial_folder,
+    partial_of,
     recover,
     refuse_foreign,
     replace_folder,
 )
+from stage.version import VERSION
 
 log = logging.getLogger(__name__)
 
@@ -56,11 +60,15 @@ def write_folder(
     make: Callable[[Path], Made],
     overwrite: bool = False,
     need_bytes: int = 0,
+    keep: str = "",
 ) -> Manifest:
     """Make an artifact in ``OUT.partial`` and rename it to ``OUT`` when it is complete; a failure leaves nothing behind.
 
     A folder made with the same parameters from the same inputs is up to date: its manifest is returned and ``make`` is
     not called. ``make`` gets the partial folder, writes into it and returns what it made.
+
+    ``keep`` names a folder within for pieces that are not of the artifact: what is in there when the work fails or is killed,
+    ``make`` finds there when it is called again for the same parameters and inputs. Pieces should appear whole (``whole_file``).
 
     Raises UsageError when ``out`` is or holds an input, or no folder can be there; ArtifactError when ``out`` holds
     something else and ``overwrite`` was not asked for, or files that jgpt did not write;
@@ -73,20 +81,25 @@ def write_folder(
             return read_manifest(out, stage)
         if not overwrite and (run := _unfinished(out)):
             raise ArtifactError(f"{out}: holds an unfinished {run['stage']} run: {_mend(run['stage'], stage)}")
-        _check_place(out, need_bytes)
+        _check_place(out, need_bytes - _bytes_in(partial_of(out)))
         started = time.monotonic()
-        with partial_folder(out) as partial:
-            made = make(partial)
-            manifest = Manifest(
-                stage=stage,
-                parameters=parameters,
-                inputs=inputs,
-                outputs=hash_outputs(partial, made.not_data),
-                counts=made.counts,
-                licenses=made.licenses,
-                seconds=round(time.monotonic() - started, 3),
-            )
-            write_manifest(partial, manifest)
+        with partial_folder(out, keep) as partial:
+            manifest = _go_on(partial, keep, _record(stage, parameters, inputs)) if keep else None
+            if manifest is None:
+                made = make(partial)
+                manifest = Manifest(
+                    stage=stage,
+                    parameters=parameters,
+                    inputs=inputs,
+                    outputs=hash_outputs(partial, made.not_data, [keep, RUN] if keep else ()),
+                    counts=made.counts,
+                    licenses=made.licenses,
+                    seconds=round(time.monotonic() - started, 3),
+                )
+                write_manifest(partial, manifest)
+            if keep:
+                shutil.rmtree(partial / keep, ignore_errors=not (partial / keep).exists())
+                (partial / RUN).unlink(missing_ok=True)
             replace_folder(partial, out)
     return manifest
 
@@ -115,7 +128,7 @@ def run_folder(
     out, parameters = checked_out(out, inputs), _as_json(parameters)
     with disk_errors(out):
         recover(out)
-        record = {"stage": stage, "parameters": parameters, "inputs": [vars(entry) for entry in inputs]}
+        record = _record(stage, parameters, inputs)
         extends = _extends(out, record, may_change)
         if not extends and _is_current(out, stage, parameters, inputs, overwrite):
             yield read_manifest(out, stage)
@@ -193,9 +206,7 @@ def _is_current(out: Path, stage: str, parameters: dict[str, Any], inputs: list[
             if overwrite:
                 return False
             raise
-        version = (
-            "" if manifest.jgpt_version == Manifest("", {}, []).jgpt_version else f" (by jgpt {manifest.jgpt_version})"
-        )
+        version = "" if manifest.jgpt_version == VERSION else f" (by jgpt {manifest.jgpt_version})"
         log.info("%s: up to date%s", out, version)
         return True
     if not overwrite:
@@ -257,6 +268,43 @@ def _take_up(out: Path, record: dict[str, Any]) -> None:
         manifest.outputs = [output for output in manifest.outputs if output.data]
         write_manifest(out, manifest)
     write_json(out / RUN, record)
+
+
+def _go_on(partial: Path, keep: str, record: dict[str, Any]) -> Manifest | None:
+    """Empty the folder that an artifact is built in but for finished pieces of just this artifact.
+
+    Returns the manifest when a kill left everything there, and only the renaming to be done.
+    """
+    record["parameters"] |= {"jgpt_version": VERSION}  # another version may make other pieces
+    old, whole = _run_record(partial), read_manifest(partial) if (partial / NAME).is_file() else None
+    if whole:
+        old = _record(whole.stage, whole.parameters | {"jgpt_version": whole.jgpt_version}, whole.inputs)
+    differing = _differing_runs(old, record, ()) if old else []
+    same = old is not None and not differing
+    if same and whole:
+        return whole
+    if differing:
+        log.info("%s: what an earlier run left there is not gone on with: %s", partial, "; ".join(differing[:5]))
+    empty(partial, [keep, RUN] if same else [])
+    (partial / keep).mkdir(exist_ok=True)
+    if any((partial / keep).iterdir()):
+        log.info("%s: goes on with what an earlier run finished there", partial)
+    for unfinished in (partial / keep).rglob("*.partial"):
+        unfinished.unlink()
+    write_json(partial / RUN, record)
+    return None
+
+
+def _bytes_in(folder: Path) -> int:
+    try:
+        return sum(file.stat().st_size for file in folder.rglob("*") if file.is_file())
+    except FileNotFoundError:
+        return 0  # another process is at work there, which is seen in a moment
+
+
+def _record(stage: str, parameters: dict[str, Any], inputs: list[Input]) -> dict[str, Any]:
+    """What ``run.json`` says."""
+    return {"stage": stage, "parameters": dict(parameters), "inputs": [vars(entry) for entry in inputs]}
 
 
 def _unfinished(out: Path) -> dict[str, Any] | None:

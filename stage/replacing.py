@@ -2,16 +2,19 @@
 
 import errno
 import fcntl
+import logging
 import os
 import shutil
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from uuid import uuid4
 
 from stage.errors import ArtifactError, JgptError, UsageError
 from stage.files import is_url
 from stage.manifest import MARKER, NAME, Input, read_manifest
 
+log = logging.getLogger(__name__)
 RUN = "run.json"
 # What a long stage writes besides before its manifest is there
 _RUN_FILES = {"metrics.jsonl", "samples.jsonl", "plan.json", "model.safetensors", "config.json"}
@@ -94,22 +97,46 @@ def need_disk(out: Path, need_bytes: int) -> None:
 
 
 @contextmanager
-def partial_folder(out: Path) -> Iterator[Path]:
+def partial_folder(out: Path, keep: str = "") -> Iterator[Path]:
     """``OUT.partial`` held by this process, empty but for our marker; deleted when the work in it fails.
+
+    With ``keep`` the caller empties it as it sees fit, and it stays after a failure when something is in that folder within it.
 
     Raises ArtifactError when a folder of that name holds something and not our marker.
     """
-    partial = out.with_name(out.name + ".partial")
+    partial = partial_of(out)
     _make_directory(partial)
     with only_process(partial):
         _refuse_unmarked(partial)
         try:
             (partial / MARKER).touch()
-            _empty(partial)
+            if not keep:
+                empty(partial)
             yield partial
         except BaseException:
-            _delete(partial)
+            if keep and any((partial / keep).glob("*")):
+                log.info("%s: keeps what is finished; the same command goes on with it", partial)
+            else:
+                delete(partial)
             raise
+
+
+def partial_of(out: Path) -> Path:
+    """The folder that ``OUT`` is built in."""
+    return out.with_name(out.name + ".partial")
+
+
+@contextmanager
+def whole_file(path: Path) -> Iterator[Path]:
+    """A path to write to in the place of ``path``, which the file is renamed to when all went well, and is deleted otherwise."""
+    partial = path.with_name(f"{path.name}.{uuid4().hex[:8]}.partial")
+    try:
+        yield partial
+        with partial.open("rb") as stream:
+            os.fsync(stream.fileno())
+        partial.replace(path)
+    finally:
+        partial.unlink(missing_ok=True)
 
 
 def refuse_foreign(out: Path) -> None:
@@ -148,7 +175,7 @@ def replace_folder(partial: Path, out: Path) -> None:
         out.rename(aside)
         partial.rename(out)
         (out / MARKER).unlink(missing_ok=True)
-        _delete(aside)
+        delete(aside)
 
 
 def recover(out: Path) -> None:
@@ -157,7 +184,7 @@ def recover(out: Path) -> None:
     if (aside / MARKER).is_file():
         with only_process(aside):
             if out.exists():
-                _delete(aside)
+                delete(aside)
             else:
                 aside.rename(out)
     if (out / MARKER).is_file():
@@ -198,19 +225,21 @@ def _make_directory(folder: Path) -> None:
         raise JgptError(f"{folder}: cannot be made ({error.strerror})") from None
 
 
-def _empty(folder: Path) -> None:
-    """Delete everything in a folder but its marker."""
+def empty(folder: Path, but: Collection[str] = ()) -> None:
+    """Delete everything in a folder but its marker, and what is named."""
     for entry in folder.iterdir():
+        if entry.name in (MARKER, *but):
+            continue
         if entry.is_dir() and not entry.is_symlink():
             shutil.rmtree(entry)
-        elif entry.name != MARKER:
+        else:
             entry.unlink()
 
 
-def _delete(folder: Path) -> None:
+def delete(folder: Path) -> None:
     """Delete a marked folder; the marker goes last, so that after a kill the rest is still known as ours."""
     try:
-        _empty(folder)
+        empty(folder)
     except OSError:
         return  # left for the next run
     shutil.rmtree(folder, ignore_errors=True)

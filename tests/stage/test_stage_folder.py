@@ -16,7 +16,7 @@ import pytest
 from stage.errors import ArtifactError, InputError, JgptError, UsageError
 from stage.folder import Made, difference, finish_run, read_run, run_folder, write_folder
 from stage.manifest import MARKER, Input, Manifest, check_outputs, read_manifest
-from stage.replacing import only_process
+from stage.replacing import only_process, whole_file
 
 ROOT = Path(__file__).parents[2]
 SOURCE = Input("source", "本/雪国.txt", "ab" * 32)
@@ -616,3 +616,114 @@ def test_a_folder_renamed_while_waiting_for_it_is_not_held(tmp_path: Path, monke
     monkeypatch.setattr("fcntl.flock", lambda *_: (tmp_path / "out.partial").rename(tmp_path / "out"))
     with pytest.raises(JgptError, match="another process is writing it"), only_process(tmp_path / "out.partial"):
         raise AssertionError("not reached")
+
+
+# Pieces that outlive an interruption
+
+
+def in_pieces(done: list[int], stop_at: int = 9, error: BaseException | None = None) -> Callable[[Path], Made]:
+    def make(folder: Path) -> Made:
+        assert sorted(os.listdir(folder)) == [MARKER, "parts", "run.json"]
+        for number in range(3):
+            piece = folder / "parts" / str(number)
+            if not piece.exists():
+                with whole_file(piece) as partial:
+                    partial.write_text(f"第{number}話")
+                    if number == stop_at:
+                        (folder / "途中.txt").write_text("途中")
+                        raise error or KeyboardInterrupt
+                done.append(number)
+        (folder / "本文.txt").write_text("".join((folder / "parts" / str(number)).read_text() for number in range(3)))
+        return Made()
+
+    return make
+
+
+def test_finished_pieces_are_found_again_and_the_rest_is_not(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level("INFO")
+    done: list[int] = []
+    with pytest.raises(KeyboardInterrupt):
+        write(tmp_path / "out", in_pieces(done, 2), keep="parts")
+    partial = tmp_path / "out.partial"
+    assert sorted(tree(partial)) == [MARKER, "parts", "parts/0", "parts/1", "run.json", "途中.txt"]
+    assert caplog.messages == [f"{partial}: keeps what is finished; the same command goes on with it"]
+    (partial / "parts" / "2.12345678.partial").write_text("途中")
+    manifest = write(tmp_path / "out", in_pieces(done), keep="parts")
+    assert done == [0, 1, 2] and [output.path for output in manifest.outputs] == ["本文.txt"]
+    assert sorted(tree(tmp_path)) == ["out", "out/manifest.json", "out/本文.txt"]
+    assert caplog.messages[1] == f"{partial}: goes on with what an earlier run finished there"
+    assert manifest.data_sha256 == write(tmp_path / "straight", in_pieces([]), keep="parts").data_sha256
+
+
+@pytest.mark.parametrize(
+    ("given", "named"),
+    [
+        ({"parameters": {"min_chars": 10}}, "min_chars: 20, now 10"),
+        ({"inputs": [Input("source", "本/雪国.txt", "cd" * 32)]}, "another input (source 本/雪国.txt)"),
+        ({"stage": "shard"}, "stage: corpus, now shard"),
+        ({}, "jgpt_version: 0.0.0, now "),
+    ],
+)
+def test_pieces_of_another_request_are_dropped_with_a_word(
+    given: dict[str, Any],
+    named: str,
+    tmp_path: Path,
+    caplog: pytest.LogCaptureFixture,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    done: list[int] = []
+    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+        if not given:
+            patch.setattr("stage.folder.VERSION", "0.0.0")
+        write(tmp_path / "out", in_pieces(done, 1), keep="parts")
+    caplog.set_level("INFO")
+    write(tmp_path / "out", in_pieces(done), keep="parts", **given)
+    assert done == [0, 0, 1, 2]
+    assert len(caplog.messages) == 1
+    assert f"out.partial: what an earlier run left there is not gone on with: {named}" in caplog.messages[0]
+
+
+def test_a_disk_that_fills_up_leaves_the_finished_pieces(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    done: list[int] = []
+    with pytest.raises(JgptError, match="out: the disk is full; free some space and run the same command again"):
+        write(tmp_path / "out", in_pieces(done, 1, OSError(errno.ENOSPC, "full")), keep="parts")
+    usage = namedtuple("usage", "total used free")
+    monkeypatch.setattr(shutil, "disk_usage", lambda place: usage(10**12, 0, 1000))
+    with pytest.raises(JgptError, match="disk are needed"):
+        write(tmp_path / "other", in_pieces(done), keep="parts", need_bytes=1001)
+    write(tmp_path / "out", in_pieces(done), keep="parts", need_bytes=1001)  # some of it is there already
+    assert done == [0, 1, 2]
+
+
+def test_without_a_finished_piece_a_failure_leaves_nothing(tmp_path: Path) -> None:
+    with pytest.raises(InputError):
+        write(tmp_path / "out", in_pieces([], 0, InputError("雪国.txt: 壊れている")), keep="parts")
+    assert os.listdir(tmp_path) == []
+
+
+@pytest.mark.parametrize("place", ["rmtree", "rename"])
+def test_a_whole_folder_that_was_not_yet_renamed_is_not_made_anew(
+    place: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def killed(*arguments: Any, **more: Any) -> None:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+        patch.setattr("stage.folder.shutil.rmtree" if place == "rmtree" else "stage.folder.replace_folder", killed)
+        patch.setattr("stage.replacing.delete", killed)
+        write(tmp_path / "out", in_pieces([]), keep="parts")
+    first = read_manifest(tmp_path / "out.partial")
+    assert write(tmp_path / "out", keep="parts") == first
+    assert sorted(tree(tmp_path)) == ["out", "out/manifest.json", "out/本文.txt"]
+
+
+def test_a_file_is_whole_or_not_there(tmp_path: Path) -> None:
+    (tmp_path / "a").write_text("古い")
+    with pytest.raises(KeyError), whole_file(tmp_path / "a") as partial:
+        partial.write_text("途中")
+        raise KeyError
+    assert tree(tmp_path) == {"a": "古い".encode()}
+    with whole_file(tmp_path / "a") as one, whole_file(tmp_path / "a") as other:
+        one.write_text("新しい")
+        other.write_text("新しい")
+    assert tree(tmp_path) == {"a": "新しい".encode()}

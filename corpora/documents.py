@@ -46,6 +46,13 @@ def read_row_group(path: Path, group: int, columns: Sequence[str]) -> list[list[
         return [table.column(name).to_pylist() for name in columns]
 
 
+def read_tables(path: Path) -> Iterator[pyarrow.Table]:
+    """The row groups of a file of an artifact in order, with all their columns."""
+    with _opened(path) as file:
+        for group in range(file.num_row_groups):
+            yield file.read_row_group(group, use_threads=False)
+
+
 @contextmanager
 def _opened(path: Path) -> Iterator[pyarrow.parquet.ParquetFile]:
     try:

@@ -23,6 +23,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     ),
     "run": ("run.run", "the whole pipeline from a YAML recipe, into runs/NAME"),
     "corpus build": ("corpus.corpus_build", "raw text to clean documents"),
+    "corpus decontaminate": ("corpus.corpus_decontaminate", "documents without those that evaluation files share"),
     "corpus diff": ("corpus.corpus_diff", "what two documents folders differ in"),
     "corpus rejected": ("corpus.corpus_rejected", "documents that a build left out, and why"),
     "corpus stats": ("corpus.corpus_stats", "figures of a documents folder"),

@@ -1,4 +1,4 @@
-"""``jgpt corpus build``, ``jgpt corpus diff``, ``jgpt corpus rejected`` and ``jgpt corpus stats``."""
+"""``jgpt corpus`` and its commands."""
 
 import json
 import sys
@@ -59,6 +59,35 @@ def corpus_build(prog: str, arguments: list[str]) -> None:
         return
     manifest = build_corpus(config, given.out, **shared(given))
     tell_counts(given.out, manifest)
+
+
+def corpus_decontaminate(prog: str, arguments: list[str]) -> None:
+    """Documents without those that share texts with evaluation files."""
+    parser = Parser(
+        prog,
+        "Write a documents folder anew without the documents that share a long run of characters with evaluation files; print which texts of these were found, as JSON.",
+        [
+            "jgpt corpus decontaminate my/corpus --against jglue/ questions.csv --out my/clean",
+            "jgpt corpus decontaminate my/corpus --against jglue/ --mark --out my/marked    all stay, with the length of the run in a column",
+        ],
+    )
+    parser.add_argument("folder", type=str, help="A documents folder.")
+    files = "Evaluation files (.jsonl .json .csv .tsv .txt .parquet, plain or compressed), or folders of them; all texts in them count."
+    parser.add_argument("--against", nargs="+", type=str, required=True, help=files)
+    length = "Letters and digits in a row that a document and an evaluation text share, at least, to count."
+    parser.flag("ngram", int, 24, length)
+    parser.flag(
+        "mark", bool, False, "Keep the documents, and add a column contaminated: the length of the longest run."
+    )
+    parser.common("out", "overwrite", "quiet")
+    given = parser.parse_args(arguments)
+    from corpora.decontamination import decontaminate
+
+    manifest = decontaminate(
+        given.folder, given.against, given.out, ngram=given.ngram, mark=given.mark, **shared(given)
+    )
+    tell_counts(given.out, manifest)
+    print(json.dumps(manifest.counts["contamination"], ensure_ascii=False, indent=1))
 
 
 def corpus_diff(prog: str, arguments: list[str]) -> None:

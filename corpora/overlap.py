@@ -1,0 +1,146 @@
+"""Finding what documents share with the texts of evaluation files: runs of characters, whatever stands between them.
+
+Both sides are normalised by ja-v1; letters and digits alone count, in lower case. N-grams are found by their hashes (Karp and Rabin 1987)
+and compared; those of few different characters (rows of digits, laughter) are not looked for.
+"""
+
+import unicodedata
+from collections.abc import Iterator, Sequence
+from functools import cache
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from corpora.blocks import normalize_all
+from corpora.strings import read_strings
+
+Codes = NDArray[np.uint16]
+Hashes = NDArray[np.uint64]
+Places = NDArray[np.int64]
+_CUT = "\ufffe"  # a noncharacter that stands after each text and in none
+_BASE = 0x9E3779B97F4A7C15
+_CHUNK = 1 << 15  # windows hashed at once, which stay in the cache
+_BATCH = 2000  # strings of evaluation files normalised at once
+_VARIED = 1 / 3  # an n-gram has at least this share of its length of different characters
+_SPARSE, _MOST = 32, 1 << 28  # entries of the filter: for each n-gram, and in all
+_SHOWN = 60  # characters of an item
+
+
+class Shared(NamedTuple):
+    """The longest run that a document shares with evaluation texts."""
+
+    length: int
+    """In letters and digits."""
+    file: str
+    """Where it is from."""
+    item: str
+    """The text there in which it begins, as ``RECORD: its first characters``."""
+
+
+class EvaluationTexts:
+    """The n-grams of evaluation files, to look for in documents."""
+
+    def __init__(self, paths: Sequence[str], ngram: int = 24) -> None:
+        """Read the files. Memory: the strings, and about 60 bytes for each of their characters. Raises InputError."""
+        self.paths, self.ngram = list(paths), ngram
+        self._items = [(path, *item) for path in paths for item in read_strings(path) if not _is_url(item[1])]
+        texts = [text for _, _, text in self._items]
+        self._codes = np.concatenate([skeletons(texts[at : at + _BATCH]) for at in range(0, len(texts) or 1, _BATCH)])
+        self._ends = np.flatnonzero(self._codes == ord(_CUT))
+        self.too_short = int((np.diff(self._ends, prepend=-1) <= ngram).sum())
+        """Texts shorter than an n-gram, which are not looked for."""
+        hashes = np.concatenate([np.empty(0, np.uint64), *(each for _, each in _window_hashes(self._codes, ngram))])
+        places = self._specific(len(hashes))
+        self._hashes, first = np.unique(hashes[places], return_index=True)
+        self._places = places[first]
+        bits = min(max(len(places) * _SPARSE, 2), _MOST).bit_length() - 1
+        self._shift, self._mask = np.uint64(64 - bits), np.uint64((1 << bits) - 1)
+        self._filter = np.zeros(1 << bits, np.bool_)  # after Bloom (1970), with the first and the last bits of a hash
+        self._filter[self._hashes >> self._shift] = self._filter[self._hashes & self._mask] = True
+
+    def __len__(self) -> int:
+        return len(self._items)
+
+    def look_in(self, texts: Sequence[str], *, normalized: bool = False) -> list[Shared | None]:
+        """What each document shares; None where that is shorter than an n-gram. ``normalized``: they are so by ja-v1."""
+        codes = skeletons(texts, normalized)
+        at, places = self._shared_windows(codes)
+        found: list[Shared | None] = [None] * len(texts)
+        document = np.searchsorted(np.flatnonzero(codes == ord(_CUT)), at)
+        begins = np.flatnonzero(np.diff(at, prepend=-2) > 1)
+        lengths = np.diff(begins, append=len(at)) + self.ngram - 1
+        for begin, length in zip(begins.tolist(), lengths.tolist(), strict=True):
+            before = found[document[begin]]
+            if before is None or length > before.length:
+                path, number, text = self._items[np.searchsorted(self._ends, places[begin])]
+                found[document[begin]] = Shared(length, path, f"{number}: {text[:_SHOWN]}")
+        return found
+
+    def _shared_windows(self, codes: Codes) -> tuple[Places, Places]:
+        """Where n-grams of the evaluation texts stand in documents, ascending, and where each stands first in those."""
+        found = [(np.empty(0, np.int64), np.empty(0, np.int64))]
+        window = np.arange(self.ngram)
+        for begin, hashes in _window_hashes(codes, self.ngram) if len(self._hashes) else ():
+            at = np.flatnonzero(self._filter.take((hashes >> self._shift).view(np.int64), mode="clip"))
+            at = at[self._filter[hashes[at] & self._mask]]
+            index = np.minimum(np.searchsorted(self._hashes, hashes[at]), len(self._hashes) - 1)
+            there = self._hashes[index] == hashes[at]
+            at, places = at[there] + begin, self._places[index[there]]
+            same = (codes[at[:, None] + window] == self._codes[places[:, None] + window]).all(axis=1)
+            found.append((at[same], places[same]))
+        return np.concatenate([at for at, _ in found]), np.concatenate([places for _, places in found])
+
+    def _specific(self, count: int) -> Places:
+        """The places of the n-grams that lie within one text and have enough different characters."""
+        kept = [np.empty(0, np.int64)]
+        for begin in range(0, count, _CHUNK):
+            windows = np.lib.stride_tricks.sliding_window_view(
+                self._codes[begin : begin + _CHUNK + self.ngram - 1], self.ngram
+            )
+            ordered = np.sort(windows, axis=1)
+            different = (np.diff(ordered, axis=1) > 0).sum(axis=1) + 1
+            whole = ~(ordered == ord(_CUT)).any(axis=1)
+            kept.append(np.flatnonzero(whole & (different >= _VARIED * self.ngram)) + begin)
+        return np.concatenate(kept)
+
+
+def skeletons(texts: Sequence[str], normalized: bool = False) -> Codes:
+    """The letters and digits of texts in lower case, as units of UTF-16; after each text a cut."""
+    plain = [text.replace(_CUT, "") for text in (texts if normalized else normalize_all(texts))]
+    codes = _folded()[np.frombuffer(_CUT.join([*plain, ""]).encode("utf-16-le"), np.uint16)]
+    return codes[codes > 0]
+
+
+def _window_hashes(codes: Codes, size: int) -> Iterator[tuple[int, Hashes]]:
+    """The place of a window and the hashes of those from there on: the sum of value(c_i) B^i over each, modulo 2^64."""
+    values, powers, inverses = _numbers(size)
+    for begin in range(0, len(codes) - size + 1, _CHUNK):
+        part = codes[begin : begin + _CHUNK + size - 1]
+        sums = np.zeros(len(part) + 1, np.uint64)
+        np.cumsum(values[part] * powers[: len(part)], out=sums[1:])
+        yield begin, (sums[size:] - sums[:-size]) * inverses[: len(part) - size + 1]
+
+
+@cache
+def _numbers(size: int) -> tuple[Hashes, Hashes, Hashes]:
+    """A random value for each unit, the powers of the base and those of its inverse."""
+    values = np.random.default_rng(0).integers(0, 1 << 64, 0x10000, np.uint64)
+    factors = np.full((2, _CHUNK + size), np.array([[_BASE], [pow(_BASE, -1, 1 << 64)]], np.uint64))
+    factors[:, 0] = 1
+    return values, *np.cumprod(factors, axis=1)
+
+
+@cache
+def _folded() -> Codes:
+    """What each unit counts as; 0: it does not count."""
+    table = np.zeros(0x10000, np.uint16)
+    for code in range(0x10000):
+        if unicodedata.category(chr(code))[0] in "LNM" or 0xD800 <= code < 0xE000 or code == ord(_CUT):
+            lower = chr(code).lower()
+            table[code] = ord(lower) if len(lower) == 1 else code
+    return table
+
+
+def _is_url(text: str) -> bool:
+    return text.startswith(("http://", "https://")) and len(text.split()) == 1

@@ -27,6 +27,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "corpus diff": ("corpus.corpus_diff", "what two documents folders differ in"),
     "corpus rejected": ("corpus.corpus_rejected", "documents that a build left out, and why"),
     "corpus stats": ("corpus.corpus_stats", "figures of a documents folder"),
+    "corpus trust": ("corpus.corpus_trust", "models of good text, to judge documents by"),
     "tokenizer train": ("tokenizing.tokenizer_train", "train a SentencePiece tokenizer on documents or text files"),
     "tokenizer extend": ("tokenizing.tokenizer_extend", "more pieces for a tokenizer, whose ids stay"),
     "tokenizer prune": ("tokenizing.tokenizer_prune", "a smaller vocabulary"),

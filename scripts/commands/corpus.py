@@ -192,3 +192,26 @@ def corpus_stats(prog: str, arguments: list[str]) -> None:
     parser.common("quiet")
     given = parser.parse_args(arguments)
     print(json.dumps(corpus_statistics(given.folder), ensure_ascii=False, indent=1))
+
+
+def corpus_trust(prog: str, arguments: list[str]) -> None:
+    """Models of good text, to judge documents by."""
+    parser = Parser(
+        prog,
+        "Learn from text that you trust what good text is like: character n-grams for the perplexity of documents and, given other text, a classifier that tells the two apart. Prints quantiles of held-out documents as JSON.",
+        [
+            "jgpt corpus trust essays/ --out my/trust",
+            "jgpt corpus trust my/wiki --against my/crawl --out my/trust    documents folders, too",
+        ],
+    )
+    files = "Text that you trust: files and folders as jgpt corpus build reads them, or documents folders."
+    parser.add_argument("files", nargs="+", type=str, help=files)
+    others = "Other text, such as a sample of what is to be judged, for the classifier; without it there is none."
+    parser.add_argument("--against", nargs="+", type=str, default=[], help=others)
+    parser.flag("characters", int, 20_000_000, "Characters of the text that the n-grams are counted in, at most.")
+    parser.common("out", "overwrite", "quiet")
+    given = parser.parse_args(arguments)
+    from corpora.trust import train_trust
+
+    manifest = train_trust(given.files, given.out, against=given.against, characters=given.characters, **shared(given))
+    print(json.dumps(manifest.counts, ensure_ascii=False, indent=1))

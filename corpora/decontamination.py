@@ -1,8 +1,8 @@
 """Taking documents out of a corpus that hold texts which models will be evaluated on.
 
 A document is contaminated when it shares a run of ``ngram`` letters and digits or more with a text of an evaluation file, as Brown et al.
-(2020, appendix C) have it for 13 words. Between articles and questions that have nothing to do with each other (JGLUE, 11,000 documents of
-three kinds) the longest such run was of 22 characters; hence 24.
+(2020, appendix C) have it for 13 words, or the whole of a shorter sentence. JGLUE and 11,000 documents that have nothing to do with it
+(Wikipedia, literature, news) share runs of 22 at most, hence 24, and no sentence of 10.
 """
 
 import json
@@ -18,7 +18,7 @@ import pyarrow
 
 from corpora.card import write_card
 from corpora.documents import STAGE, document_files, read_tables
-from corpora.overlap import EvaluationTexts, Shared
+from corpora.overlap import SHORTEST, EvaluationTexts, Shared
 from corpora.strings import STRING_SUFFIXES
 from corpora.tables import RotatingWriter
 from corpora.tally import Tally
@@ -75,7 +75,9 @@ def decontaminate(
 
 def _make(folder: Path, corpus: Path, manifest: Manifest, evaluation: EvaluationTexts, mark: bool, quiet: bool) -> Made:
     if len(evaluation) == evaluation.too_short:
-        raise InputError(f"the evaluation files: no text of {evaluation.ngram} letters to look for; lower --ngram")
+        raise InputError(
+            f"the evaluation files: no text of {evaluation.ngram} letters or more, nor a sentence of {SHORTEST}; lower --ngram"
+        )
     presets = manifest.parameters.get("normalization", {})
     normalized = bool(presets) and all(preset.startswith("ja-v1") for preset in presets)
     documents = document_files(corpus)

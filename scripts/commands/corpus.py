@@ -74,7 +74,7 @@ def corpus_decontaminate(prog: str, arguments: list[str]) -> None:
     parser.add_argument("folder", type=str, help="A documents folder.")
     files = "Evaluation files (.jsonl .json .csv .tsv .txt .parquet, plain or compressed), or folders of them; all texts in them count."
     parser.add_argument("--against", nargs="+", type=str, required=True, help=files)
-    length = "Letters and digits in a row that a document and an evaluation text share, at least, to count."
+    length = "Letters and digits in a row that a document and an evaluation text must share to count; of shorter texts whole sentences of 10 or more count as well."
     parser.flag("ngram", int, 24, length)
     parser.flag(
         "mark", bool, False, "Keep the documents, and add a column contaminated: the length of the longest run."

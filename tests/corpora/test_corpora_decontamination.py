@@ -83,7 +83,7 @@ def test_width_case_and_punctuation_hide_no_leak(tmp_path: Path, normalization: 
 
 
 def test_a_run_crosses_neither_texts_nor_documents(tmp_path: Path) -> None:
-    first, second = QUESTION[:18], QUESTION[18:]
+    first, second = QUESTION[:18], QUESTION[18:-1]
     whole = EvaluationTexts([write_records(tmp_path / "whole.jsonl", [{"q": QUESTION}])], ngram=20)
     parted = EvaluationTexts([write_records(tmp_path / "parted.jsonl", [{"q": first, "r": second}])], ngram=20)
     assert whole.look_in([first, second]) == [None, None]
@@ -91,9 +91,23 @@ def test_a_run_crosses_neither_texts_nor_documents(tmp_path: Path) -> None:
     assert [each and each.length for each in whole.look_in(["", QUESTION, HALF])] == [None, 36, None]
 
 
+def test_of_shorter_texts_whole_sentences_count_and_names_do_not(tmp_path: Path) -> None:
+    short, alike, name = (
+        "赤い車は何と呼ばれていますか?",
+        "赤い車は何と呼ばれていますかね。",
+        "連合国軍最高司令官総司令部",
+    )
+    path = write_records(tmp_path / "eval.jsonl", [{"q": alike, "a": name}, {"q": short, "b": "猫は鳴く。"}])
+    evaluation = EvaluationTexts([path])
+    assert evaluation.too_short == 2
+    found = evaluation.look_in([f"{name}の話。猫は鳴く。", short[:9], "問い：赤い車は、何と呼ばれていますか！", ""])
+    assert found == [None, None, (14, path, f"2: {short}"), None]
+    assert evaluation.look_in([alike]) == [(15, path, f"1: {alike}")]
+
+
 def test_equal_hashes_of_different_texts_remove_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    numbers = corpora.overlap._numbers(24)
-    monkeypatch.setattr("corpora.overlap._numbers", lambda size: tuple(each * 0 for each in numbers))
+    numbers = corpora.overlap._numbers
+    monkeypatch.setattr("corpora.overlap._numbers", lambda size: tuple(each * 0 for each in numbers(size)))
     evaluation = EvaluationTexts([write_records(tmp_path / "eval.jsonl", [{"q": QUESTION}])])
     assert evaluation.look_in([others(1)[0] * 2]) == [None]
     first = QUESTION[:24]
@@ -148,8 +162,9 @@ def test_what_cannot_be_is_refused(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="no document is left"):
         decontaminate(corpus, [evaluation], tmp_path / "out", quiet=True)
     assert not (tmp_path / "out").exists()
-    with pytest.raises(InputError, match="no text of 50 letters"):
-        decontaminate(corpus, [evaluation], tmp_path / "out", ngram=50, quiet=True)
+    names = write_records(tmp_path / "names.jsonl", [{"q": "京都", "a": QUESTION[:18]}])
+    with pytest.raises(InputError, match="no text of 24 letters"):
+        decontaminate(corpus, [names], tmp_path / "out", quiet=True)
     with pytest.raises(UsageError, match="--ngram 3"):
         decontaminate(corpus, [evaluation], tmp_path / "out", ngram=3, quiet=True)
     with pytest.raises(ArtifactError):

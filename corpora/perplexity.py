@@ -17,6 +17,8 @@ import numpy as np
 from numpy.typing import NDArray
 from safetensors.numpy import load_file, save_file
 
+from corpora.padding import CUT, in_blocks, means, padded_units
+
 Units = NDArray[np.uint16]
 Keys = NDArray[np.uint64]
 Counts = NDArray[np.int64]
@@ -25,12 +27,10 @@ ORDER = 5
 _BITS = 12  # of the number of a character: five fit into 64
 _MASKS = [np.uint64((1 << _BITS * order) - 1) for order in range(ORDER + 1)]
 _CUT, _OTHER = 0, 1  # numbers of what stands between documents, and of all rare characters
-_BETWEEN = "\ufffe" * (ORDER - 1)
 _STEP = 1 / 16  # nats; costs are whole numbers of these
 _BACKOFF = np.uint16(15)  # 0.4
 _RARE = np.uint16(144)  # one of the 8,000 rare characters
 _FACTORS = np.array([pow(0x9E3779B97F4A7C15, order, 1 << 64) for order in range(ORDER + 1)], np.uint64)
-_BLOCK = 1 << 15  # characters scored at once, which stay in the cache
 
 
 class Ngrams(NamedTuple):
@@ -45,17 +45,11 @@ class Ngrams(NamedTuple):
 
     def perplexity(self, texts: Sequence[str]) -> Floats:
         """Perplexity a character of each text, float64 [N]; nan for an empty one. Lone surrogates are not allowed."""
-        costs = [np.empty(0)]
-        begin, size = 0, 0
-        for end, text in enumerate(texts, start=1):
-            size += len(text)
-            if size >= _BLOCK or end == len(texts):
-                costs.append(self._mean_costs(texts[begin:end]))
-                begin, size = end, 0
-        return np.exp(np.concatenate(costs) * _STEP)
+        return np.exp(in_blocks(texts, self._mean_costs) * _STEP)
 
     def _mean_costs(self, texts: Sequence[str]) -> Floats:
-        numbers = self.numbers.take(_units(texts))
+        units = padded_units(texts, ORDER)
+        numbers = self.numbers.take(units)
         last = numbers[ORDER - 1 :]
         costs = self.unigrams.take(last)
         for order, keys in _keys(numbers):
@@ -64,11 +58,7 @@ class Ngrams(NamedTuple):
             known = (found - np.uint16(1)) < np.uint16(0xFF)  # of the same tag, and not empty
             costs = np.where(known, found, costs + _BACKOFF)
         costs[last == _OTHER] += _RARE
-        sums = np.concatenate([[0], np.cumsum(costs, dtype=np.int64)])
-        ends = np.flatnonzero(last == _CUT)[:: ORDER - 1]
-        begins = np.concatenate([[0], ends[:-1] + ORDER - 1])
-        with np.errstate(invalid="ignore"):
-            return np.asarray((sums[ends] - sums[begins]) / (ends - begins))
+        return means(costs, units, ORDER)
 
     def save(self, file: Path) -> None:
         """Write the model as safetensors."""
@@ -88,11 +78,11 @@ def train_ngrams(texts: Iterable[str], *, characters: int = 20_000_000, bits: in
     """
     units = _read(texts, characters)
     seen = np.bincount(units, minlength=1 << 16)
-    seen[ord(_BETWEEN[0])] = 0
+    seen[ord(CUT)] = 0
     common = np.argsort(-seen, kind="stable")[: (1 << _BITS) - 2]
     numbers = np.full(1 << 16, _OTHER, np.uint16)
     numbers[common] = np.arange(len(common)) + 2
-    numbers[ord(_BETWEEN[0])] = _CUT
+    numbers[ord(CUT)] = _CUT
     stream = numbers[units]
     counts = np.bincount(stream, minlength=1 << _BITS)
     counts[_CUT] = 0
@@ -141,22 +131,16 @@ def _costs(p: Floats) -> Units:
 
 
 def _read(texts: Iterable[str], characters: int) -> Units:
-    """Units of the first texts, with cuts as in ``_units``."""
-    read = [_BETWEEN.encode("utf-16-le")]
+    """Units of the first texts, padded."""
+    read = [padded_units([], ORDER).tobytes()]
     for text in texts:
-        read += [_units([text[:characters]])[ORDER - 1 :].tobytes()] if text else []
+        read += [padded_units([text[:characters]], ORDER)[ORDER - 1 :].tobytes()] if text else []
         characters -= len(text)
         if characters <= 0:
             break
     if len(read) == 1:
         raise ValueError("no text to learn from")
     return np.frombuffer(b"".join(read), np.uint16)
-
-
-def _units(texts: Sequence[str]) -> Units:
-    """Units of UTF-16, with cuts before the first text and after each."""
-    whole = "".join([_BETWEEN, *(text.replace(_BETWEEN[0], "") + _BETWEEN for text in texts)])
-    return np.frombuffer(whole.encode("utf-16-le"), np.uint16)
 
 
 def _keys(numbers: Units) -> Iterator[tuple[int, Keys]]:

@@ -14,10 +14,11 @@ import numpy as np
 from numpy.typing import NDArray
 from safetensors.numpy import load_file, save_file
 
+from corpora.padding import CUT, in_blocks, means, padded_units
+
 Floats = NDArray[np.float64]
 Places = NDArray[np.int64]
 ORDER = 3
-_BETWEEN = "\ufffe" * (ORDER - 1)
 _FACTORS = np.array([0x9E3779B1, 0x85EBCA77, 0xC2B2AE3D], np.uint32)
 _BITS = 18  # of the table: 1 MB of weights
 _PIECE = 500  # characters
@@ -25,7 +26,6 @@ _MOST = 20_000  # pieces of either kind
 _BATCH, _EPOCHS, _RATE = 64, 5, 0.05
 _DOUBT = 0.05  # of labels (Szegedy et al. 2016), without which scores would be but 0 and 1
 _SCALE = 100.0  # shares of n-grams are small numbers
-_BLOCK = 1 << 15  # characters scored at once, which stay in the cache
 
 
 class Quality(NamedTuple):
@@ -38,14 +38,7 @@ class Quality(NamedTuple):
 
     def score(self, texts: Sequence[str]) -> Floats:
         """Of each text how much it is like the good examples, float64 [N], 0 to 1; nan for an empty one."""
-        logits = [np.empty(0)]
-        begin, size = 0, 0
-        for end, text in enumerate(texts, start=1):
-            size += len(text)
-            if size >= _BLOCK or end == len(texts):
-                logits.append(_logits(texts[begin:end], self.weights, float(self.bias[0])))
-                begin, size = end, 0
-        return _sigmoid(np.concatenate(logits))
+        return _sigmoid(in_blocks(texts, lambda block: _logits(block, self.weights, float(self.bias[0]))))
 
     def save(self, file: Path) -> None:
         """Write the model as safetensors."""
@@ -89,27 +82,22 @@ def train_quality(good: Iterable[str], bad: Iterable[str], *, seed: int = 0) -> 
 
 def _logits(texts: Sequence[str], weights: NDArray[np.floating], bias: float) -> Floats:
     """[N]"""
-    hashes, begins, ends = _hashed(texts)
-    sums = np.zeros(len(hashes[0]) + 1)
-    np.cumsum(sum((weights.take(each) for each in hashes), np.float32(0)), out=sums[1:])
-    with np.errstate(invalid="ignore"):
-        return np.asarray((sums[ends] - sums[begins]) * _SCALE / (ends - begins) / ORDER + bias)
+    units = padded_units(texts, ORDER)
+    sums = np.sum([weights.take(each) for each in _hashed(units)], axis=0)
+    return means(sums, units, ORDER) * _SCALE / ORDER + bias
 
 
 def _gradient(texts: Sequence[str], error: Floats) -> Floats:
     """Of the weights, given that of each logit [N]."""
-    hashes, begins, ends = _hashed(texts)
-    shares = np.zeros(len(hashes[0]))
-    for begin, end, each in zip(begins.tolist(), ends.tolist(), error.tolist(), strict=True):
-        shares[begin:end] = each * _SCALE / (end - begin) / ORDER
-    return np.asarray(np.bincount(np.concatenate(hashes), np.tile(shares, ORDER), 1 << _BITS), np.float64)
+    units = padded_units(texts, ORDER)
+    sizes = np.diff(np.flatnonzero(units == ord(CUT))[ORDER - 2 :: ORDER - 1]) - ORDER + 1  # of the texts
+    shares = np.zeros(len(units) - ORDER + 1)
+    shares[units[ORDER - 1 :] != ord(CUT)] = np.repeat(error / sizes, sizes) * _SCALE / ORDER
+    return np.asarray(np.bincount(np.concatenate(_hashed(units)), np.tile(shares, ORDER), 1 << _BITS), np.float64)
 
 
-def _hashed(texts: Sequence[str]) -> tuple[list[Places], Places, Places]:
-    """Hashes of the n-grams of 1 to 3 units that end at each place, and where texts begin and end."""
-    whole = "".join([_BETWEEN, *(text.replace(_BETWEEN[0], "") + _BETWEEN for text in texts)])
-    units = np.frombuffer(whole.encode("utf-16-le"), np.uint16)
-    cuts = np.flatnonzero(units[ORDER - 1 :] == ord(_BETWEEN[0]))[:: ORDER - 1]
+def _hashed(units: NDArray[np.uint16]) -> list[Places]:
+    """Hashes of the n-grams of 1 to 3 units that end at each place from the third on."""
     wide = units.astype(np.uint32) + np.uint32(1)
     keys = np.zeros(len(units) - ORDER + 1, np.uint32)
     hashes = []
@@ -117,7 +105,7 @@ def _hashed(texts: Sequence[str]) -> tuple[list[Places], Places, Places]:
         keys = keys + wide[ORDER - 1 - place : len(wide) - place] * _FACTORS[place]
         mixed = keys ^ keys >> np.uint32(15)
         hashes.append((mixed * _FACTORS[0] >> np.uint32(32 - _BITS)).astype(np.int64))
-    return hashes, np.concatenate([[0], cuts[:-1] + ORDER - 1]), cuts
+    return hashes
 
 
 def _sample(texts: Iterable[str], random: Random) -> list[str]:

@@ -43,6 +43,7 @@ def _strings(value: Any) -> Iterator[str]:
 
 
 def _rows(path: str, delimiter: str) -> Iterator[Any]:
+    csv.field_size_limit(1 << 30)
     try:
         yield from csv.reader(read_text(path, lines=True), delimiter=delimiter)
     except csv.Error as error:

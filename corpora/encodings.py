@@ -63,6 +63,10 @@ _HALF_KANA_ALONE = -0.35
 _TYPICAL = re.compile("[｡､･ｦ-ｯﾙﾚﾝﾞ]")
 # Half-width voicing marks, small kana and ｰ where no text has them
 _MISPLACED = re.compile("(?<![ｳｶ-ﾄﾊ-ﾎ])ﾞ|(?<![ﾊ-ﾎ])ﾟ|(?<![ｧ-ﾟ])[ｧ-ｰ]")
+_EUCJP_MS = (  # the characters of IBM from 8F F3 F3 on, one after the other
+    "ⅰⅱⅲⅳⅴⅵⅶⅷⅸⅹⅠⅡⅢⅣⅤⅥⅦⅧⅨⅩ＇＂㈱№℡炻仼僴凬匇匤\ufa0e咊坙\ufa0f\ufa10增寬峵嵓\ufa11德悅愠敎昻晥\ufa12\uf929栁\ufa13\ufa14橫"
+    "櫢淸淲瀨\ufa15\ufa16甁皂皞\ufa17礰\ufa18\ufa19\ufa1a\ufa1b竧\ufa1c\ufa1d綠緖\ufa1e荢\ufa1f薰\ufa20\ufa21蠇\ufa22譿賴赶\ufa23\ufa24\ufa25郞\ufa26鄕\ufa27\ufa28閒\uf9dc\ufa29霻靍靑\ufa2a\ufa2b\ufa2c馞髙魲\ufa2d黑"
+)
 _COMMON_KANJI = (  # the 240 most frequent ones, 56 % of the kanji of running text
     "一万三上下不世中主事二云京人今他付代以会位体何作使保信元先入全公共内出分切初別利制前力加動化北十南原取受口合同名向味呼和品問"
     "回国土在地報場売変外多大天女始子字存学安定実家寺対小少屋山島川州市平年府度式強当彼後得御心応思性情意感成戦所手持政教数文新方族"
@@ -319,7 +323,14 @@ def _weights() -> np.ndarray:
 
 
 def _windows_character(error: UnicodeError) -> tuple[str, int]:
-    """Handler of decoding errors: a character that only Windows has in JIS (rows 13 and 89 to 92), by way of cp932."""
+    """Handler of decoding errors: a character that only Windows has in JIS.
+
+    That is in rows 13 and 89 to 92, by way of cp932, and in rows 83 and 84 of three bytes, as eucJP-ms has them.
+    """
+    if isinstance(error, UnicodeDecodeError) and error.object[error.start : error.start + 1] == b"\x8f":
+        row, cell = (byte - 0xA1 for byte in error.object[error.start + 1 : error.start + 3].ljust(2, b"\0"))
+        if row in (82, 83) and 0 <= (place := (row - 82) * 94 + cell - 82) < len(_EUCJP_MS):
+            return _EUCJP_MS[place], error.start + 3
     if isinstance(error, UnicodeDecodeError) and len(pair := error.object[error.start : error.start + 2]) == 2:
         row, cell = (byte % 0x80 - 0x20 for byte in pair)
         if row in (13, 89, 90, 91, 92) and 1 <= cell <= 94:

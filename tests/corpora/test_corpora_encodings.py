@@ -93,6 +93,15 @@ def test_characters_of_windows_are_read_in_euc_jp_and_iso_2022_jp(tmp_path: Path
     # rows 13 and 92 of JIS as CP51932 and CP50220 have them: ① ㈱ 髙
     euc = b"\xad\xa1\xad\xea\xfc\xe2" + "島屋で買う。".encode("euc_jp")
     assert text_of(tmp_path / "a.txt", euc) == "①㈱髙島屋で買う。"
+    # the same characters of three bytes, as eucJP-ms has them
+    unix = (
+        b"\x8f\xf4\xab\x8f\xf3\xfd"
+        + b"\x8f\xf4\xfb"
+        + "島屋で買いました。それから".encode("euc_jp")
+        + b"\x8f\xf4\xfe\x8f\xf3\xf3"
+    )
+    assert text_of(tmp_path / "b.txt", unix) == "㈱Ⅰ髙島屋で買いました。それから黑ⅰ"
+    assert find_encoding(str(tmp_path / "b.txt")) == "euc_jp"
     mail = "猫".encode("iso2022_jp").replace(b"\x1b(B", b"\x2d\x21\x2d\x6a\x1b(B") + b" mail"
     assert text_of(tmp_path / "a.txt", mail) == "猫①㈱ mail"
 

@@ -67,6 +67,7 @@ _BREAKS = re.compile(f"(?<![ \t{_SOFT}])[ \t{_SOFT}]*+\n[ \t\n{_SOFT}]*")
 # What is_markdown looks for. A heading stands between blank lines, which few comments of programs do.
 _FENCE = re.compile(r"^[ \t>]{0,20}(?:(?:[-*+]|\d{1,9}\.)[ \t]+)?(`{3,}|~{3,})(.*)$", re.MULTILINE)
 _HEADING = re.compile(r"(?:\A\s*+|\n[ \t]*\n)#{1,6} +[^\s-][^\n]*+(?=\n[ \t]*\n|\s*+\Z)")
+_NAMED_HEADING = re.compile(r"^#{1,6} .*[^ ] ?\{#[\w-]+\}$", re.MULTILINE)
 _LINK = re.compile(
     r"(?<![\w\\\[\])])\[[^\[\]\n]{1,200}\]\((?:https?://|mailto:|\.{0,2}/|#|[\w./-]{1,200}\.\w)[^\s()]*\)", re.ASCII
 )
@@ -111,7 +112,13 @@ def is_markdown(text: str) -> bool:
         return False
     lines = [line for line in prose.split("\n") if line.strip() and not line.startswith("#")]
     rest = "\n".join(lines)
-    marked = fences or _LINK.search(rest) or _TABLE.search(rest) or ("\n##" in prose and _BOLD.search(rest))
+    marked = (
+        fences
+        or _NAMED_HEADING.search(prose)
+        or _LINK.search(rest)
+        or _TABLE.search(rest)
+        or ("\n##" in prose and _BOLD.search(rest))
+    )
     code = sum(_CODE.match(line) is not None for line in lines)
     return bool(marked) and not _PROGRAM.search(prose) and code <= _MOST_CODE * len(lines)
 
@@ -139,7 +146,7 @@ def parse_markdown(text: str, *, code: bool = True) -> Page:
 
     Never raises.
     """
-    fields, text = _part_front_matter(text)
+    fields, text = _part_front_matter(text.removeprefix("\ufeff"))
     metadata = _read_front_matter(fields) if fields else {}
     plain, before = [], ""
     for block, kind in _read_blocks(_parser().parse(text), code):

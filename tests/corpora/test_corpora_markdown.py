@@ -158,6 +158,7 @@ def test_a_rule_at_the_beginning_is_no_front_matter() -> None:
         "# 雪\n\n説明する。\n\n```yaml\n# 注\na: 1\nb: 2\n```\n",
         "# 雪\n\n|a|b|\n|--|--|\n|1|2|\n",
         "# 議事録\n\n## 決定\n\n- **予算**を認める\n",
+        "# 行動規範 {#code-of-conduct}\n\n誓いを立てる。\n\n- 一つ\n",
         "# Foo\n\nIt does this (see below).\n\nInstall:\n\n```sh\nmake\n```\n\n## Usage\n\nCall `foo()`.",
     ],
 )
@@ -165,6 +166,11 @@ def test_markdown_is_recognised(text: str) -> None:
     for each in (text, text.replace("\n", "\r\n"), "\ufeff" + text):
         assert is_markdown(each)
         assert find_markup(each) == "markdown"
+
+
+def test_a_byte_order_mark_does_not_hide_the_first_heading() -> None:
+    assert parse_markdown("\ufeff# 雪\n\n降る。") == parse_markdown("# 雪\n\n降る。")
+    assert parse_markdown("# 雪\n\n降る。").metadata == {"title": "雪"}
 
 
 @pytest.mark.parametrize(

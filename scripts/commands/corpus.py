@@ -135,7 +135,8 @@ def show_changes(documents: Iterable[tuple[str, str, str]]) -> None:
     )
     for name, before, after in documents:
         print(f"── {name}: {len(before):,} characters, then {len(after):,}")
-        lines = iter(list(changed_lines(before, after)) or [[Piece("same", "(spaces or line ends at ends alone)")]])
+        alone = "(unchanged)" if before == after else "(blank lines or line ends alone)"
+        lines = iter(list(changed_lines(before, after)) or [[Piece("same", alone)]])
         for line in islice(lines, _LINES):
             print("".join(marks.get(piece.kind, "{}").format(_visible(piece.text)[:_WIDTH]) for piece in line) or "⏎")
         if rest := sum(1 for _ in lines):

@@ -4,10 +4,13 @@ import json
 from collections import Counter
 from pathlib import Path
 
+import pytest
+
 from corpora import build_corpus
 from corpora.config import CorpusConfig, SourceConfig
 from corpora.differences import changed_lines
 from corpora.preview import changes, compare, preview
+from scripts.commands.corpus import show_changes
 
 
 def shown(before: str, after: str) -> list[str]:
@@ -69,3 +72,8 @@ def test_folders_are_compared_document_by_document(tmp_path: Path) -> None:
         assert before and after and "ｶﾞ" in before and "ガ" in after
     assert [after for _, _, after in compare(tmp_path / "一", tmp_path / "三")] == [None, None]
     assert [before for _, before, _ in compare(tmp_path / "三", tmp_path / "一")] == [None, None]
+
+
+def test_a_document_that_stays_as_it_is_is_called_unchanged(capsys: pytest.CaptureFixture[str]) -> None:
+    show_changes([("一", "同じ文。", "同じ文。"), ("二", "同じ文。\n", "同じ文。")])
+    assert capsys.readouterr().out.splitlines()[1::2] == ["(unchanged)", "(blank lines or line ends alone)"]

@@ -50,7 +50,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
-    """Run the command line and exit with its status: 0 done, 1 failed, 2 wrong usage."""
+    """Run the command line and exit with its status: 0 done, 1 failed, 2 wrong usage, 130 interrupted."""
     _prepare_streams()
     try:
         try:
@@ -62,7 +62,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
         status = 0
     except KeyboardInterrupt:  # once more, while the first was being told
-        status = 1
+        status = 130
     except OSError as error:
         sys.stderr.write(f"jgpt: cannot read or write: {error}\n")
         os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
@@ -111,7 +111,7 @@ def run(arguments: list[str]) -> int:
         return error.exit_status
     except KeyboardInterrupt:
         sys.stderr.write(f"jgpt {name}: interrupted; nothing half-written is left in the way, run it again\n")
-        return 1
+        return 130
     except MemoryError:
         sys.stderr.write(f"jgpt {name}: not enough memory; a smaller batch, model or number of --workers needs less\n")
         return 1

@@ -110,7 +110,7 @@ def test_ctrl_c_says_how_to_go_on_in_one_line(recipe, start_jgpt, tmp_path):
         time.sleep(0.002)
     os.killpg(process.pid, signal.SIGINT)  # as a terminal does: to all processes of the group
     printed, errors = process.communicate(timeout=60)
-    assert process.returncode == 1
+    assert process.returncode == 130
     assert printed == "" and "Traceback" not in errors
     assert "interrupted" in errors and errors.count("\n") == 1
 

@@ -32,7 +32,7 @@ def text_members(path: str) -> Iterator[tuple[str, bytes]]:
         try:
             archive = zipfile.ZipFile(stored)
         except (zipfile.BadZipFile, OSError, EOFError, RuntimeError, ValueError) as error:
-            raise InputError(f"{path}: is not a whole ZIP archive ({error})") from None
+            raise InputError(f"{path}: is not a whole ZIP archive ({error}): get the file anew") from None
         with archive:
             for info in archive.infolist():
                 name = _name(info)
@@ -81,7 +81,9 @@ def _read(archive: zipfile.ZipFile, info: zipfile.ZipInfo, place: str, room: int
             f"{place}: is packed with method {info.compress_type}, which is not known: unpack it"
         ) from None
     except (zipfile.BadZipFile, zlib.error, EOFError, OSError, RuntimeError, ValueError) as error:
-        raise InputError(f"{place}: is broken or cut short ({str(error) or type(error).__name__})") from None
+        raise InputError(
+            f"{place}: is broken or cut short ({str(error) or type(error).__name__}): get the archive anew"
+        ) from None
     if len(data) != info.file_size:
         raise InputError(
             f"{place}: holds {len(data)} bytes or more where {info.file_size} are named: the archive is broken"

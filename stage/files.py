@@ -82,17 +82,22 @@ def reading(path: str) -> Iterator[BinaryIO]:
         try:
             yield stream
         except BROKEN_STREAM as error:
-            raise InputError(f"{path}: the compressed data is broken or cut short ({_first_line(error)})") from None
+            raise InputError(
+                f"{path}: the compressed data is broken or cut short ({_first_line(error)}): get the file anew"
+            ) from None
         except OSError as error:
             raise InputError(f"{path}: cannot be read ({_first_line(error)})") from None
         except Exception as error:
             if type(error).__module__.startswith("zstandard"):
-                raise InputError(f"{path}: the compressed data is broken ({_first_line(error)})") from None
+                raise InputError(
+                    f"{path}: the compressed data is broken ({_first_line(error)}): get the file anew"
+                ) from None
             raise
 
 
 def list_files(path: str, suffixes: Sequence[str] | None = None) -> list[str]:
     """A file as itself; of a directory all files below it with one of the bare suffixes, sorted; hidden files are left out.
+    A link to nothing is listed as well, so that reading it fails and no text is missed silently.
 
     Without ``suffixes`` all files are listed.
 
@@ -124,7 +129,7 @@ def list_files(path: str, suffixes: Sequence[str] | None = None) -> list[str]:
         found = sorted(
             str(file)
             for file in place.rglob("*")
-            if file.is_file()
+            if (file.is_file() or (file.is_symlink() and not file.exists()))
             and (suffixes is None or bare_suffix(file.name) in suffixes)
             and not any(part.startswith(".") for part in file.relative_to(place).parts)
         )

@@ -176,6 +176,15 @@ def test_a_directory_lists_its_files_sorted_and_without_hidden_ones(tmp_path: Pa
     assert found == sorted(str(tmp_path / name) for name in ("二.txt.gz", "一.TXT", "下/三.txt"))
 
 
+def test_a_link_to_nothing_is_not_passed_over_silently(tmp_path: Path) -> None:
+    (tmp_path / "a.txt").write_text("本文")
+    (tmp_path / "b.txt").symlink_to("無い.txt")
+    found = list_files(str(tmp_path), (".txt",))
+    assert found == [str(tmp_path / "a.txt"), str(tmp_path / "b.txt")]
+    with pytest.raises(InputError, match=r"b\.txt: no such file"):
+        read(Path(found[1]))
+
+
 def test_a_hidden_directory_that_was_named_itself_is_read(tmp_path: Path) -> None:
     (tmp_path / ".本棚").mkdir()
     (tmp_path / ".本棚" / "a.txt").write_text("本文")

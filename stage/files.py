@@ -127,17 +127,25 @@ def list_files(path: str, suffixes: Sequence[str] | None = None) -> list[str]:
         if not place.is_dir():
             raise InputError(f"{path}: is neither a file nor a directory")
         found = sorted(
-            str(file)
-            for file in place.rglob("*")
-            if (file.is_file() or (file.is_symlink() and not file.exists()))
-            and (suffixes is None or bare_suffix(file.name) in suffixes)
-            and not any(part.startswith(".") for part in file.relative_to(place).parts)
+            str(file) for file in _files_below(place) if suffixes is None or bare_suffix(file.name) in suffixes
         )
     if not found and suffixes is not None:
         raise InputError(
             f"{path}: no file in this directory ends with {' '.join(filter(None, suffixes))} (compressed or not)"
         )
     return found
+
+
+def _files_below(place: Path) -> Iterator[Path]:
+    """The files of a directory and of those below it but the hidden ones, links to nothing among them."""
+
+    def refuse(error: OSError) -> None:
+        raise InputError(f"{error.filename}: cannot be listed ({error.strerror})")
+
+    for folder, below, names in os.walk(place, onerror=refuse):
+        below[:] = [name for name in below if not name.startswith(".")]
+        files = [Path(folder, name) for name in names if not name.startswith(".")]
+        yield from (file for file in files if file.is_file() or (file.is_symlink() and not file.exists()))
 
 
 def sha256_file(path: str) -> str:

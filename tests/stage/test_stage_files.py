@@ -185,6 +185,24 @@ def test_a_link_to_nothing_is_not_passed_over_silently(tmp_path: Path) -> None:
         read(Path(found[1]))
 
 
+def test_a_directory_that_cannot_be_listed_is_not_passed_over_silently(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("a.txt", "下/b.txt", ".隠し/c.txt"):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).write_text("本文")
+    scandir = os.scandir
+
+    def refusing(path):  # as for a user without the right; root has it whatever the mode
+        if os.path.basename(path) in ("下", ".隠し"):
+            raise PermissionError(13, "Permission denied", path)
+        return scandir(path)
+
+    monkeypatch.setattr(os, "scandir", refusing)
+    with pytest.raises(InputError, match=r"下: cannot be listed \(Permission denied\)"):
+        list_files(str(tmp_path), (".txt",))
+
+
 def test_a_hidden_directory_that_was_named_itself_is_read(tmp_path: Path) -> None:
     (tmp_path / ".本棚").mkdir()
     (tmp_path / ".本棚" / "a.txt").write_text("本文")

@@ -7,12 +7,15 @@ from pathlib import PurePosixPath
 from typing import Any, Literal, get_args
 
 from corpora.aozora import Ruby
+from corpora.measures import ASKS, MEASURES, check_measures
 from corpora.normalization import parse_preset
+from corpora.rules import Rules, parse_rules
 from stage.errors import UsageError
 
 Markup = Literal["auto", "plain", "aozora", "wikitext", "html", "markdown"]
 Code = Literal["keep", "drop"]
 Documents = Literal["auto", "file", "line", "blank"]
+Mask = Literal["auto", "on", "off"]
 _KINDS: dict[Any, tuple[type | tuple[type, ...], str]] = {
     str: (str, "text"),
     bool: (bool, "true or false"),
@@ -43,6 +46,14 @@ class SourceConfig:
     normalization: str = "ja-v1"
     """Normalisation preset: ja-v1 for Japanese text (docs/normalization.md), with +new-kanji for 新字体 and +no-iteration for
     ゝ and くの字点 written out; code for source code and English; none to keep text as it is."""
+    rules: str = "minimal"
+    """What documents must meet: a preset (minimal, swallow, fineweb2-ja, llm-jp, english, code, none) or a .yaml file of your own, and
+    comparisons of measures after it that go before those of the preset: swallow,chars>=100 (docs/measures.md)."""
+    mask: Mask = "auto"
+    """Put placeholders for mail addresses, telephone numbers and the like (docs/masking.md): on, off, or auto: in pages of the web
+    (HTML, records with a url) other than Wikipedia's."""
+    weight: float = 1.0
+    """How often the documents to learn from go into the corpus: 0.5 for half of them, 2.5 for each twice and every other once more."""
     text_field: str = "text"
     """Field of JSON, Parquet and Hugging Face records that holds the text."""
     license: str = "unknown"
@@ -54,10 +65,19 @@ class SourceConfig:
         if not isinstance(self.path, str) or not self.path.strip():
             raise UsageError("a source needs a path: a file, a folder, hf:NAME or embedded:kougo")
         _check_kinds(self)
-        for name, kind in (("markup", Markup), ("code", Code), ("ruby", Ruby), ("documents", Documents)):
+        for name, kind in (
+            ("markup", Markup),
+            ("code", Code),
+            ("ruby", Ruby),
+            ("documents", Documents),
+            ("mask", Mask),
+        ):
             if getattr(self, name) not in get_args(kind):
                 raise UsageError(f"--{name} {getattr(self, name)}: must be one of {', '.join(get_args(kind))}")
         parse_preset(self.normalization)
+        parse_rules(self.rules)
+        if not 0 < self.weight <= 1000:
+            raise UsageError(f"--weight {self.weight:g}: must be more than 0 and at most 1000 (source {self.path})")
         if not self.text_field:
             raise UsageError(f"--text_field is empty (source {self.path}): name the field that holds the text")
         if "/" in self.name or self.name != self.name.strip():
@@ -68,19 +88,26 @@ class SourceConfig:
 
 @dataclass
 class CorpusConfig:
-    """Sources, and what their documents must meet. Lengths are in characters (code points) after normalisation."""
+    """Sources, and what is done with their documents. Lengths are in characters (code points) after normalisation."""
 
     sources: list[SourceConfig] = field(default_factory=list)
     """The sources, in order. Of equal texts the first is kept."""
-    min_chars: int = 20
-    """Shortest document that is kept, in characters."""
-    max_chars: int = 0
-    """Longest document that is kept, in characters; 0: no limit."""
-    min_japanese: float = 0.2
-    """Smallest share of hiragana, katakana and kanji among letters (digits, punctuation, spaces are not letters).
-    Kanji count only where kana stand beside them, so Chinese text has a share of 0. 0: no such rule."""
     deduplicate: bool = True
     """Drop a document whose normalised text equals that of an earlier one."""
+    near_duplicates: float = 0.8
+    """Drop a document that shares at least this part of its 5-grams of characters with a longer one (Jaccard similarity); 0: none is
+    dropped for that."""
+    near_min_chars: int = 200
+    """Shortest document that is looked at for near_duplicates, in characters: short texts of one form are often alike."""
+    measures: str = ""
+    """Measures to store besides those that are always computed and those of the rules, parted by commas, or all
+    (docs/measures.md); stored measures can be judged by other rules without a new build (jgpt corpus filter)."""
+    ng_words: str = ""
+    """A file of words, one a line, that are counted in each document: the measures ng_hits and ng_share, and the rule ng_share<=0.05."""
+    block_domains: str = ""
+    """A file of domains, one a line: documents with a url there are left out."""
+    trust: str = ""
+    """A folder made by jgpt corpus trust: the measures perplexity and quality."""
     valid_share: float = 0.02
     """Share of documents that is held out as the split "valid", chosen by a hash of the text."""
     valid_min_documents: int = 20
@@ -97,19 +124,37 @@ class CorpusConfig:
             raise UsageError("sources must be a list of sources, each with a path")
         if not self.sources:
             raise UsageError("no source is given: name files, folders, hf:NAME or embedded:kougo")
-        for name in ("min_chars", "max_chars", "valid_min_documents", "limit", "seed"):
+        for name in ("near_min_chars", "valid_min_documents", "limit", "seed"):
             if not 0 <= getattr(self, name) <= _MOST:
                 raise UsageError(f"--{name} {getattr(self, name)}: must be 0 or more, and fit into 63 bits")
-        if self.max_chars and self.max_chars < self.min_chars:
-            raise UsageError(f"--max_chars {self.max_chars}: must not be smaller than --min_chars {self.min_chars}")
-        if not 0 <= self.min_japanese <= 1:
-            raise UsageError(f"--min_japanese {self.min_japanese}: must be a share from 0 to 1")
+        if self.near_duplicates and not 0.5 <= self.near_duplicates <= 1:
+            raise UsageError(f"--near_duplicates {self.near_duplicates:g}: must be 0, or a similarity from 0.5 to 1")
+        check_measures(self.further_measures)
+        for source in self.sources:
+            for name in parse_rules(source.rules).names:
+                if (asks := ASKS.get(name)) and not getattr(self, asks):
+                    raise UsageError(f"--rules {source.rules}: the measure {name} needs --{asks}")
         if not 0 <= self.valid_share < 1:
             raise UsageError(f"--valid_share {self.valid_share}: must be a share from 0 to below 1")
         given = [source.name for source in self.sources if source.name]
         for name in given:
             if given.count(name) > 1:
                 raise UsageError(f"two sources are named {name}; give each its own name")
+
+    @property
+    def further_measures(self) -> tuple[str, ...]:
+        """The names in ``measures``."""
+        if self.measures == "all":
+            return tuple(name for name in MEASURES if name not in ASKS)
+        return tuple(name.strip() for name in self.measures.split(",") if name.strip())
+
+
+def rules_of(source: SourceConfig, config: CorpusConfig) -> Rules:
+    """What the documents of a source must meet: its rules, and one for words that are counted where none of them speaks of these."""
+    rules = parse_rules(source.rules)
+    if config.ng_words and not any(name.startswith("ng_") for name in rules.names):
+        rules = Rules((*rules.comparisons, *parse_rules("ng_share<=0.05").comparisons))
+    return rules
 
 
 def _check_kinds(config: SourceConfig | CorpusConfig) -> None:

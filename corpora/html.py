@@ -2,7 +2,7 @@
 
 Trafilatura finds the main text: headings, paragraphs, list items and rows of tables (cells parted by " | ") are lines of
 their own, navigation, footers, banners, forms, comments and scripts go. Of ruby the readings go; marks of editing and of
-references (Wikipedia's) too. A table of one row is taken for layout. What has no hundred characters of prose left (log-in
+references (Wikipedia's) too. A table of one row is taken for layout. What has no hundred characters of prose left (twenty in an <article>) (log-in
 pages, lists of links, errors) is empty text with a verdict, and so is what is too large or too deep to be a page of text.
 """
 
@@ -80,7 +80,7 @@ def parse_html(text: str, url: str = "", *, code: bool = True) -> Page:
         found = ""
     lines = [_ROW.sub(r"\1", line).rstrip() for line in _RULE.sub("", found).split("\n")]
     prose = sum(len(line) for line in lines if len(line) >= _PROSE_LINE or line.endswith(_PROSE_END))
-    if prose < _PROSE_CHARS:
+    if prose < (_PROSE_CHARS if tree.find(".//article") is None else _PROSE_LINE):
         return Page("", metadata, ("html_without_prose", float(prose)))
     return Page("\n".join(lines), metadata)
 

@@ -33,6 +33,7 @@ _DEEPEST_LINK = 10
 _MOST_STRAY = 10
 """Brackets of a paragraph without a partner up to which they are left to the parser, which sees code between brackets."""
 _META_CHARS = 1000
+_MOST_CHARS = 3_000_000
 _MOST_CODE = 0.25
 """The share of lines that look like a program's, outside of fences, from which on a text is taken for one."""
 _FRONT_MATTER = re.compile(r"\ufeff?---[ \t]*\r?\n((?:[^\n]{0,2000}\n){0,200}?)---[ \t]*(?:\r?\n|\Z)")
@@ -144,8 +145,10 @@ def _read_prose(text: str) -> tuple[str, int]:
 def parse_markdown(text: str, *, code: bool = True) -> Page:
     """The text of a document, and its title and what else its front matter says. ``code=False`` drops code blocks.
 
-    Never raises.
+    A document that would take gigabytes of memory is empty, with a verdict. Never raises.
     """
+    if len(text) > _MOST_CHARS:
+        return Page("", verdict=("markdown_too_large", float(len(text))))
     fields, text = _part_front_matter(text.removeprefix("\ufeff"))
     metadata = _read_front_matter(fields) if fields else {}
     plain, before = [], ""

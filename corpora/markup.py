@@ -26,6 +26,8 @@ class Stripped(NamedTuple):
     text: str
     meta: dict[str, Any]
     verdict: tuple[str, float] | None = None
+    is_page: bool = False
+    """Whether it was a page of the web."""
 
 
 def find_markup(text: str) -> str:
@@ -58,8 +60,8 @@ def strip_markup(text: str, meta: dict[str, Any], source: SourceConfig, known: s
             if source.markup == "html":
                 raise
             return Stripped(text, meta, ("html", 1.0))
-        return Stripped(text if page.verdict else page.text, page.metadata | meta, page.verdict)
+        return Stripped(text if page.verdict else page.text, page.metadata | meta, page.verdict, is_page=True)
     if markup == "markdown":
         page = parse_markdown(text, code=source.code == "keep")
-        return Stripped(page.text, page.metadata | meta)
+        return Stripped(text if page.verdict else page.text, page.metadata | meta, page.verdict)
     return Stripped(text, meta)

@@ -75,10 +75,21 @@ _WORDS = {
     "word_stopwords": "how many of の に を は た て が と で 年 し ・ 月 れ さ occur",
 } | {f"word_{name}": meaning for name, meaning in _repetition("words").items()}
 
+_GIVEN = {
+    "ng_hits": "number of words of a list (--ng_words) that occur",
+    "ng_share": "share of the characters that such words cover",
+    "perplexity": "perplexity per character by a 5-gram model of text that you trust (--trust)",
+    "quality": "probability of being such text, by a linear classifier (--trust)",
+}
+ASKS = {"ng_hits": "ng_words", "ng_share": "ng_words", "perplexity": "trust", "quality": "trust"}
+"""Measures that are computed where a setting is given, and the setting."""
+
 CHEAP = (*_CHARACTERS, *_SENTENCES, *_LINES)
 """Measures that are always computed."""
 
-MEASURES = _CHARACTERS | _SENTENCES | _LINES | _SENTENCE_REPETITION | _REPETITION | _COMPRESSION | _LANGUAGE | _WORDS
+MEASURES = (
+    _CHARACTERS | _SENTENCES | _LINES | _SENTENCE_REPETITION | _REPETITION | _COMPRESSION | _LANGUAGE | _WORDS | _GIVEN
+)
 """The meaning of each measure."""
 
 
@@ -111,7 +122,7 @@ def measure(texts: Sequence[str], names: Collection[str] = ()) -> "dict[str, NDA
         from corpora.word_measures import measure_words
 
         found |= measure_words(texts)
-    return {name: found[name] for name in MEASURES if name in CHEAP or name in names}
+    return {name: found[name] for name in MEASURES if name in found and (name in CHEAP or name in names)}
 
 
 def check_measures(names: Iterable[str]) -> None:

@@ -28,6 +28,13 @@ KEPT = (
     + "".join(map(chr, (*range(0x339F, 0x33A7), 0x33A8, 0x33AF)))
     # circled and enclosed, among them the squared words of emoji
     + "".join(map(chr, (*range(0x2460, 0x24EB), *range(0x3251, 0x3260), *range(0x32B1, 0x32C0))))
+    # letters and digits that are raised or lowered: ʰ is no h
+    + "".join(
+        filter(
+            lambda character: unicodedata.decomposition(character).startswith(("<super>", "<sub>")),
+            map(chr, range(0x2B0, 0xFB00)),
+        )
+    )
     + "".join(map(chr, (0x1F201, 0x1F202, 0x1F21A, 0x1F22F, *range(0x1F232, 0x1F23B), 0x1F250, 0x1F251)))
 )
 """Characters that NFKC does not touch under ja-v1."""

@@ -9,9 +9,8 @@ from pathlib import Path
 
 from corpora.config import CorpusConfig
 from corpora.documents import document_files, iterate_file
-from corpora.judging import japanese_ratio, judge
 from corpora.normalization import normalize
-from corpora.parts import prepare, raw_documents
+from corpora.parts import judge, mask_documents, prepare, raw_documents
 from corpora.reading import RawDocument
 from corpora.sources import SourceFiles, find_sources
 
@@ -37,9 +36,10 @@ def preview(config: CorpusConfig, count: int) -> Iterator[Previewed]:
         for name, raw in _sample(source, share, config.seed):
             plain = prepare(raw, source.config)
             after = plain.text if plain.verdict else normalize(plain.text, source.config.normalization)
-            verdict = plain.verdict or judge(after, japanese_ratio(after), config)
+            after = mask_documents([after], [plain], source.config)[0][0]
+            reason = plain.verdict[0] if plain.verdict else judge([after], source.config, config)[0][0]
             before = raw.text.encode("utf-8", "backslashreplace").decode().replace("\r\n", "\n")
-            yield Previewed(name, before, after, verdict[0] if verdict else "")
+            yield Previewed(name, before, after, reason)
 
 
 def compare(first: Path | str, second: Path | str) -> Iterator[tuple[str, str | None, str | None]]:

@@ -95,11 +95,11 @@ def record_document(index: int, record: dict[str, Any], text_field: str, place: 
     """A document from a record; null is empty text. Raises InputError, beginning with ``place``, for no text."""
     if text_field not in record:
         names = ", ".join(map(str, list(record)[:20])) or "none"
-        raise NoRecordError(f"{place}: no field {text_field!r}; the fields are {names}: choose one with text_field")
+        raise NoRecordError(f"{place}: no field {text_field!r}; the fields are {names}: choose one with --text_field")
     text = record[text_field]
     if text is not None and not isinstance(text, str):
         raise InputError(
-            f"{place}: field {text_field!r} holds {type(text).__name__}, not text: choose another with text_field"
+            f"{place}: field {text_field!r} holds {type(text).__name__}, not text: choose another with --text_field"
         )
     if text and len(text) > LONGEST:
         raise InputError(f"{place}: field {text_field!r} is longer than {LONGEST} characters: part it")

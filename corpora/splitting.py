@@ -22,14 +22,19 @@ def choose_valid(digests: np.ndarray, config: CorpusConfig) -> np.ndarray:
     """Which documents are held out, bool [N], from their digests, uint64 [N]: those with the smallest seeded hashes.
 
     Equal texts fall on the same side; as long as the share and not the smallest number decides, a document stays on
-    its side whatever other documents come or go.
+    its side whatever other documents come or go. The smallest number is never more than half of the documents.
     """
     keys = _mix(digests ^ _mix(np.array([config.seed + 1], dtype=np.uint64)))
     valid = keys < np.uint64(int(config.valid_share * 2**64))
-    least = min(config.valid_min_documents, len(keys))
+    least = min(config.valid_min_documents, len(keys) // 2)
     if least and int(valid.sum()) < least:
         valid = keys <= np.partition(keys, least - 1)[least - 1]
     return valid
+
+
+def choose_share(digests: np.ndarray, shares: np.ndarray) -> np.ndarray:
+    """For each document whether it belongs to its share, bool [N], from digests, uint64 [N], and shares from 0 to below 1, [N]."""
+    return _mix(digests ^ np.uint64(0x9E3779B97F4A7C15)) / 2.0**64 < shares
 
 
 def cut_tail(text: str) -> tuple[str, str] | None:

@@ -45,7 +45,7 @@ def _strings(value: Any) -> Iterator[str]:
 def _rows(path: str, delimiter: str) -> Iterator[Any]:
     csv.field_size_limit(1 << 30)
     try:
-        yield from csv.reader(read_text(path, lines=True), delimiter=delimiter)
+        yield from csv.reader((f"{line}\n" for line in read_text(path, lines=True)), delimiter=delimiter)
     except csv.Error as error:
         raise InputError(f"{path}: cannot be read as a table ({error})") from None
 

@@ -15,9 +15,12 @@ class Tally:
     def __init__(self) -> None:
         self._kept: Counter[tuple[str, str, str]] = Counter()  # by source, split and unit
         self._rejected: Counter[tuple[str, str]] = Counter()  # by source and reason
+        self._rejected_characters: Counter[str] = Counter()  # by reason
+        self._masked = 0
 
     def add_documents(self, table: pyarrow.Table) -> None:
         """Count documents by source and split."""
+        self._masked += pyarrow.compute.sum(table.column("masked")).as_py() or 0
         table = table.append_column("bytes", pyarrow.compute.binary_length(table.column("text")))
         aggregates = [("chars", "count"), ("chars", "sum"), ("bytes", "sum"), ("raw_chars", "sum")]
         for row in table.group_by(["source", "split"]).aggregate(aggregates).to_pylist():
@@ -26,8 +29,10 @@ class Tally:
 
     def add_rejected(self, table: pyarrow.Table) -> None:
         """Count rejected documents by source and reason."""
-        for row in table.group_by(["source", "reason"]).aggregate([("chars", "count")]).to_pylist():
+        aggregates = [("chars", "count"), ("chars", "sum")]
+        for row in table.group_by(["source", "reason"]).aggregate(aggregates).to_pylist():
             self._rejected[row["source"], row["reason"]] += int(row["chars_count"])
+            self._rejected_characters[row["reason"]] += int(row["chars_sum"])
 
     def counts(self, sources: list[str]) -> dict[str, Any]:
         """Everything counted, in an order that does not depend on the order of counting."""
@@ -36,6 +41,8 @@ class Tally:
             "splits": {split: self._sum(split=split) for split in ("train", "valid")},
             "sources": {name: self._sum(source=name) | {"rejected": self._reasons(name)} for name in sources},
             "rejected": self._reasons(),
+            "rejected_characters": {reason: self._rejected_characters[reason] for reason in self._reasons()},
+            "masked": self._masked,
         }
 
     def _sum(self, source: str | None = None, split: str | None = None) -> dict[str, int]:

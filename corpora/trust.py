@@ -2,11 +2,13 @@
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
+from functools import cache
 from itertools import islice
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
+from numpy.typing import NDArray
 
 from corpora.blocks import normalize_all
 from corpora.config import CorpusConfig, SourceConfig
@@ -34,6 +36,11 @@ class Trust(NamedTuple):
     quality: Quality | None
     """None where there were no bad examples."""
 
+    def measure(self, texts: Sequence[str]) -> dict[str, NDArray[np.float64]]:
+        """Perplexity, and quality where the folder has a classifier, [N] each; 0 for empty texts."""
+        found = {"perplexity": np.nan_to_num(self.ngrams.perplexity(texts))}
+        return found if self.quality is None else found | {"quality": np.nan_to_num(self.quality.score(texts))}
+
 
 def load(folder: Path | str) -> Trust:
     """The models of a folder. Raises ArtifactError where it is none of that stage or not whole."""
@@ -42,6 +49,12 @@ def load(folder: Path | str) -> Trust:
     return Trust(
         load_ngrams(folder / _NGRAMS), load_quality(folder / _QUALITY) if (folder / _QUALITY).exists() else None
     )
+
+
+@cache
+def trusted(folder: str) -> Trust:
+    """The models of a folder, loaded once a process."""
+    return load(folder)
 
 
 def train_trust(

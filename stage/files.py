@@ -137,13 +137,17 @@ def list_files(path: str, suffixes: Sequence[str] | None = None) -> list[str]:
 
 
 def _files_below(place: Path) -> Iterator[Path]:
-    """The files of a directory and of those below it but the hidden ones, links to nothing among them."""
+    """The files of a directory and of those below it or linked there, each folder once, but the hidden ones; links to nothing too."""
 
     def refuse(error: OSError) -> None:
         raise InputError(f"{error.filename}: cannot be listed ({error.strerror})")
 
-    for folder, below, names in os.walk(place, onerror=refuse):
-        below[:] = [name for name in below if not name.startswith(".")]
+    seen = {os.path.realpath(place)}
+    for folder, below, names in os.walk(place, onerror=refuse, followlinks=True):
+        names_of = {os.path.realpath(os.path.join(folder, name)): name for name in sorted(below, reverse=True)}
+        new = names_of.keys() - seen  # a link may lead back
+        below[:] = sorted(names_of[path] for path in new if not names_of[path].startswith("."))
+        seen |= new
         files = [Path(folder, name) for name in names if not name.startswith(".")]
         yield from (file for file in files if file.is_file() or (file.is_symlink() and not file.exists()))
 

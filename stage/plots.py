@@ -188,14 +188,29 @@ def bar_plot(
 
 
 def histogram(
-    edges: Sequence[float], counts: Sequence[int], *, title: str, x_label: str = "", width: int = WIDE
+    edges: Sequence[float],
+    counts: Sequence[int],
+    *,
+    title: str,
+    x_label: str = "",
+    marks: Sequence[Mark] = (),
+    log: bool = True,
+    width: int = WIDE,
 ) -> str:
-    """Vertical bars over bins on a logarithmic axis: ``edges`` (positive) is one longer than ``counts``."""
+    """Vertical bars over bins, ``edges`` being one longer than ``counts`` (positive where the axis is logarithmic).
+
+    ``marks`` are dashed vertical lines, such as thresholds; what lies beyond the axis is drawn at its end.
+    """
     out = Canvas(width, 190 if width < WIDE else 240, title)
-    place_x, place_y = _axes(out, (edges[0], edges[-1]), (0, max(counts)), width - 8, x_label, log=True)
+    place_x, place_y = _axes(out, (edges[0], edges[-1]), (0, max(*counts, 1)), width - 8, x_label, log=log)
     for (start, stop), count in zip(pairwise(edges), counts, strict=True):
         x, y, hint = place_x(start), place_y(count), f"{compact(start)} – {compact(stop)}: {count:,}"
         out.bar(x + 0.5, y, place_x(stop) - x - 1, place_y(0) - y, colour(0), hint)
+    for row, mark in enumerate(marks):
+        x, wide = place_x(min(max(mark.value, edges[0]), edges[-1])), text_width(mark.label) * SMALL / SIZE
+        out.line(x, place_y.stop, x, place_y.start, INK, dash="4 3")
+        beside = x + 5 if x + 5 + wide < width else x - 5 - wide
+        out.text(beside, place_y.stop + 10 + 14 * row, mark.label, size=SMALL, halo=True)
     return out.render()
 
 

@@ -22,7 +22,7 @@ def run_on_ray(function: Callable[[T], R], tasks: Sequence[T], workers: int, cor
     Where there is none, one of ``cores`` CPUs is started here and shut down at the end. At most ``workers`` tasks are under
     way in a larger cluster, twice as many as there are CPUs where ``workers`` is 0. Raises as ``run_over`` does.
     """
-    with _cluster(cores) as ray:
+    with _cluster(cores) as (ray, ours):
         # a task that was lost is not done again by itself: a node short of memory would lose it for ever
         submit = ray.remote(max_retries=0)(_at_home(os.getcwd(), str(Path(__file__).resolve().parents[1]))).remote
         running: deque[Any] = deque()
@@ -37,8 +37,10 @@ def run_on_ray(function: Callable[[T], R], tasks: Sequence[T], workers: int, cor
                 yield _result(ray, running[0])
                 running.popleft()
         finally:
-            for reference in running:
-                ray.cancel(reference, force=True)
+            # where we leave the cluster, it ends our workers (ray.cancel can end the whole process, as of Ray 2.60);
+            # in a session of the caller's, nothing of ours goes on behind their back
+            if running and not ours:
+                ray.wait(list(running), num_returns=len(running))
 
 
 def _at_home(folder: str, code: str) -> Callable[[bytes], Any]:
@@ -85,8 +87,8 @@ def _result(ray: Any, reference: Any) -> Any:
 
 
 @contextmanager
-def _cluster(cores: int) -> Iterator[Any]:
-    """The ``ray`` package, connected, and silent: its messages on stdout would get among ours."""
+def _cluster(cores: int) -> Iterator[tuple[Any, bool]]:
+    """The ``ray`` package, connected, and whether by us; silent, for its messages on stdout would get among ours."""
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
     os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")  # no warning about a coming change
     try:
@@ -100,7 +102,7 @@ def _cluster(cores: int) -> Iterator[Any]:
     try:
         if ours:
             _connect(ray, cores)
-        yield ray
+        yield ray, ours
     finally:
         if ours:
             ray.shutdown()

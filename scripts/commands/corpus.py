@@ -41,7 +41,7 @@ def corpus_build(prog: str, arguments: list[str]) -> None:
     several = "In YAML: sources with settings of their own (path, name, markup, …)."
     parser.flag("sources", list[SourceConfig], [], several)
     parser.configuration(CorpusConfig, skip=["sources"])
-    parser.common("workers", "overwrite", "quiet")
+    parser.common("workers", "engine", "overwrite", "quiet")
     given = parser.parse_args(arguments)
     sources = [build(SourceConfig, given, path=path, name="") for path in given.source]
     sources += [build(SourceConfig, entry) for entry in given.sources]

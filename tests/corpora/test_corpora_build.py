@@ -15,6 +15,7 @@ import corpora.sources
 from corpora import build_corpus
 from corpora.config import CorpusConfig, SourceConfig
 from corpora.documents import document_files, iterate_file, iterate_texts
+from corpora.measures import CHEAP
 from corpora.statistics import corpus_statistics
 from corpora.tables import RotatingWriter
 from stage.errors import ArtifactError, InputError, UsageError
@@ -48,7 +49,8 @@ def test_documents_have_the_columns_of_the_artifact(tmp_path: Path) -> None:
     manifest = build(tmp_path / "out", SourceConfig(str(source), license="CC0", attribution="猫"))
     table = frame(tmp_path / "out")
     assert list(table.columns) == [
-        *("id", "text", "source", "license", "meta", "split", "raw_chars", "raw_bytes", "chars", "japanese_ratio")
+        *("id", "text", "source", "license", "meta", "split", "raw_chars", "raw_bytes", "chars", "masked"),
+        *(name for name in CHEAP if name != "chars"),
     ]
     row = table.iloc[7]
     assert (row.id, row.source, row.license, json.loads(row.meta)) == ("a/a.jsonl/7", "a", "CC0", {"title": "題"})
@@ -105,14 +107,14 @@ def test_rejected_documents_are_kept_with_their_reasons(tmp_path: Path) -> None:
     rejected = frame(tmp_path / "out", "rejected/*.parquet")
     assert dict(zip(rejected.id.str.split("/").str[-1].astype(int) - 60, rejected.reason, strict=True)) == {
         0: "empty",
-        1: "too_short",
-        2: "not_japanese",
+        1: "chars>=20",
+        2: "japanese_ratio>=0.2",
         3: "duplicate",
-        4: "not_japanese",
+        4: "japanese_ratio>=0.2",
         5: "lone_surrogate",
     }
     assert rejected.measure[1] == 2.0
-    assert manifest.counts["documents"] == 60 and manifest.counts["rejected"]["not_japanese"] == 2
+    assert manifest.counts["documents"] == 60 and manifest.counts["rejected"]["japanese_ratio>=0.2"] == 2
 
 
 def test_with_few_documents_their_tails_are_held_out(tmp_path: Path) -> None:
@@ -203,8 +205,8 @@ def test_a_second_build_does_nothing_and_another_is_refused(tmp_path: Path) -> N
     before = os.stat(tmp_path / "out" / "manifest.json").st_mtime_ns
     build(tmp_path / "out", source)
     assert os.stat(tmp_path / "out" / "manifest.json").st_mtime_ns == before
-    with pytest.raises(ArtifactError, match="min_chars"):
-        build(tmp_path / "out", source, min_chars=30)
+    with pytest.raises(ArtifactError, match=r"near_duplicates: 0\.8, now 0\.9"):
+        build(tmp_path / "out", source, near_duplicates=0.9)
 
 
 def test_an_interrupted_build_leaves_nothing_and_can_be_repeated(
@@ -232,12 +234,12 @@ def test_an_interrupted_build_leaves_nothing_and_can_be_repeated(
         (
             "short.txt",
             "短い。".encode(),
-            r"no document is left: 1 of 1 were rejected as too_short, such as short/short\.txt/0 \(3 characters\): lower --min_chars",
+            r"no document is left: 1 of 1 were rejected as chars>=20, such as short/short\.txt/0 \(chars 3\): say --rules with another threshold",
         ),
         (
             "english.txt",
             b"An English text that is long enough.",
-            "rejected as not_japanese, such as .*: lower --min_japanese",
+            "rejected as japanese_ratio>=0.2, such as .*: say --rules",
         ),
     ],
 )
@@ -327,7 +329,7 @@ def test_statistics_describe_the_corpus(tmp_path: Path) -> None:
     source = write_lines(tmp_path / "a.jsonl", [*(story(number) for number in range(60)), "短い"])
     manifest = build(tmp_path / "out", source)
     figures = corpus_statistics(tmp_path / "out")
-    assert figures["documents"] == 60 and figures["rejected"] == {"too_short": 1}
+    assert figures["documents"] == 60 and figures["rejected"] == {"chars>=20": 1}
     assert figures["sources"]["a"]["characters"] == manifest.counts["characters"]
     assert sum(figures["character_classes"].values()) == pytest.approx(1)
     assert figures["character_classes"]["hiragana"] > 0.3 and figures["japanese_ratio"] == 1.0

@@ -29,7 +29,7 @@ def write_records(path: Path, records: list[object]) -> str:
 
 def corpus_of(folder: Path, texts: list[str], normalization: str = "ja-v1") -> Path:
     source = write_records(folder / "source.jsonl", [{"text": text, "title": "題"} for text in texts])
-    config = CorpusConfig([SourceConfig(source, normalization=normalization)], min_chars=2, min_japanese=0)
+    config = CorpusConfig([SourceConfig(source, normalization=normalization, rules="none")])
     build_corpus(config, folder / "corpus", quiet=True, workers=1)
     return folder / "corpus"
 

@@ -7,7 +7,8 @@ from hypothesis import strategies as st
 
 from corpora.characters import CLASSES, count_classes, japanese_share
 from corpora.config import CorpusConfig, SourceConfig, source_names
-from corpora.judging import MENDS, has_lone_surrogate, japanese_ratio, judge
+from corpora.judging import has_lone_surrogate, mend
+from corpora.parts import judge
 from corpora.splitting import choose_valid, cut_tail, splits_tails
 from stage.errors import UsageError
 
@@ -54,22 +55,22 @@ def test_japanese_share_is_that_of_letters_and_chinese_has_none(text: str, share
 
 
 @pytest.mark.parametrize(
-    ("text", "fields", "verdict"),
+    ("text", "rules", "verdict"),
     [
-        ("", {}, ("empty", 0.0)),
-        (" \n　", {}, ("empty", 0.0)),
-        ("短い文。", {}, ("too_short", 4.0)),
-        ("長い文である。" * 10, {"max_chars": 50}, ("too_long", 70.0)),
-        ("This is an English document.", {}, ("not_japanese", 0.0)),
-        ("This is an English document.", {"min_japanese": 0.0}, None),
-        ("吾輩は猫である。名前はまだ無い。どこで生れたか。", {}, None),
+        ("", "minimal", ("empty", 0.0)),
+        (" \n　", "none", ("empty", 0.0)),
+        ("短い文。", "minimal", ("chars>=20", 4.0)),
+        ("短い文。", "none", ("", 0.0)),
+        ("長い文である。" * 10, "minimal,chars<=50", ("chars<=50", 70.0)),
+        ("This is an English document.", "minimal", ("japanese_ratio>=0.2", 0.0)),
+        ("This is an English document.", "minimal,japanese_ratio>=0", ("", 0.0)),
+        ("吾輩は猫である。名前はまだ無い。どこで生れたか。", "minimal", ("", 0.0)),
     ],
 )
-def test_documents_are_judged_with_reason_and_measure(
-    text: str, fields: dict[str, float], verdict: tuple[str, float] | None
-) -> None:
-    assert judge(text, japanese_ratio(text), config(**fields)) == verdict
-    assert verdict is None or verdict[0] in MENDS
+def test_documents_are_judged_with_reason_and_measure(text: str, rules: str, verdict: tuple[str, float]) -> None:
+    source = SourceConfig("a", rules=rules)
+    assert judge([text, text], source, config()) == [verdict] * 2
+    assert not verdict[0] or mend(verdict[0])
 
 
 def test_lone_surrogates_are_seen_and_astral_kanji_are_not_taken_for_them() -> None:
@@ -123,16 +124,15 @@ def test_cutting_loses_nothing_but_line_ends(text: str) -> None:
 @pytest.mark.parametrize(
     ("fields", "message"),
     [
-        ({"min_chars": -1}, "--min_chars -1: must be 0 or more"),
-        ({"min_chars": 30, "max_chars": 20}, "--max_chars 20: must not be smaller"),
-        ({"min_japanese": 1.5}, "a share from 0 to 1"),
+        ({"near_duplicates": 0.2}, "--near_duplicates 0.2: must be 0, or a similarity from 0.5 to 1"),
+        ({"measures": "chars,top2"}, "there is no measure 'top2': did you mean top_2"),
         ({"valid_share": 1.0}, "--valid_share 1.0: must be"),
         ({"limit": -3}, "--limit -3: must be"),
         ({"limit": 10**20}, "fit into 63 bits"),
-        ({"min_chars": None}, "--min_chars has no value: must be a whole number"),
-        ({"min_chars": 2.5}, "--min_chars is 2.5: must be a whole number"),
-        ({"min_chars": True}, "--min_chars is True: must be a whole number"),
-        ({"min_japanese": "半分"}, "--min_japanese is '半分': must be a number"),
+        ({"limit": None}, "--limit has no value: must be a whole number"),
+        ({"limit": 2.5}, "--limit is 2.5: must be a whole number"),
+        ({"limit": True}, "--limit is True: must be a whole number"),
+        ({"valid_share": "半分"}, "--valid_share is '半分': must be a number"),
         ({"deduplicate": None}, "--deduplicate has no value: must be true or false"),
     ],
 )

@@ -9,8 +9,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from corpora.config import SourceConfig
 from corpora.markdown import is_markdown, parse_markdown
-from corpora.markup import find_markup
+from corpora.markup import find_markup, strip_markup
 
 SHARED = Path(__file__).parents[3] / "shared" / "data" / "corpora"
 needs_libraries = pytest.mark.skipif(
@@ -346,3 +347,10 @@ def test_documentation_keeps_its_japanese_and_loses_its_markup() -> None:
     # one document ends a fence in a list by a line that does not belong to the list
     assert len(inexact) <= 1, inexact
     assert kept >= 0.995 * held > 1_000_000
+
+
+def test_a_document_that_would_fill_memory_is_rejected_with_its_reason() -> None:
+    page = parse_markdown("|猫|犬|\n" * 700_000)
+    assert (page.text, page.verdict) == ("", ("markdown_too_large", 4_200_000.0))
+    stripped = strip_markup("# 猫\n" * 800_000, {}, SourceConfig("a", markup="markdown"))
+    assert stripped.text and stripped.verdict == ("markdown_too_large", 3_200_000.0)

@@ -15,7 +15,7 @@ import corpora.language
 import corpora.repetition
 from corpora.characters import CLASSES, count_classes, count_classes_of_all, japanese_share, japanese_shares
 from corpora.embedded import embedded_file, read_chapters
-from corpora.measures import CHEAP, MEASURES, measure
+from corpora.measures import ASKS, CHEAP, MEASURES, measure
 from stage.errors import UsageError
 
 TEXTS = [
@@ -40,7 +40,7 @@ TEXTS = [
     "\uffff猫\uffff猫",
 ]
 LETTERS = st.text(st.sampled_from("ああいい猫猫𠮷ｱ👍。！?・….,a1 　\n\n"), max_size=60)
-PLAIN = [name for name in MEASURES if name != "language_score" and not name.startswith("word")]
+PLAIN = [name for name in MEASURES if name not in {"language_score", *ASKS} and not name.startswith("word")]
 
 
 @pytest.fixture(scope="module")

@@ -48,7 +48,7 @@ def test_a_preview_is_what_a_build_makes(tmp_path: Path) -> None:
     config = CorpusConfig([SourceConfig(str(file))], valid_min_documents=2)
     found = list(preview(config, 31))
     assert [each.before for each in found] == texts
-    assert [each.reason for each in found] == [""] * 30 + ["too_short"]
+    assert [each.reason for each in found] == [""] * 30 + ["chars>=20"]
     assert found[3].after == "第3話。ガラスの窓と123の話を書いておく。ながいながい話である。"
     assert [each.name for each in found] == [f"文/文.jsonl/{number}" for number in range(31)]
     assert len(list(preview(config, 4))) == 4

@@ -97,7 +97,7 @@ def test_what_is_no_text_is_named(tmp_path: Path, content: bytes, message: str, 
         ('{"text": "猫"}\n{"text": "犬"\n', r"line 2: broken JSON at column \d+"),
         (
             '{"text": "猫"}\n{"body": "犬", "id": 3}\n',
-            "line 2: no field 'text'; the fields are body, id: choose one with text_field",
+            "line 2: no field 'text'; the fields are body, id: choose one with --text_field",
         ),
         ('{"text": 3}\n', "line 1: field 'text' holds int, not text"),
         ("3\n", "line 1: holds int, not an object"),

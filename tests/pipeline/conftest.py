@@ -15,8 +15,8 @@ name: tiny
 corpus:
   sources:
     - path: embedded:kougo
+      rules: none
   limit: 60
-  min_japanese: 0
 tokenizer:
   vocab_size: 700
   boundaries: none

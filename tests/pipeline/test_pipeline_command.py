@@ -82,14 +82,14 @@ def test_what_a_build_left_out_is_printed_as_json_lines(jgpt, tmp_path):
     ]
     (tmp_path / "a.jsonl").write_text("".join(json.dumps({"text": text}) + "\n" for text in texts))
     assert jgpt("corpus", "build", tmp_path / "a.jsonl", "--out", tmp_path / "out", "--quiet")[0] == 0
-    status, printed, _ = jgpt("corpus", "rejected", tmp_path / "out", "--reason", "too_short")
+    status, printed, _ = jgpt("corpus", "rejected", tmp_path / "out", "--reason", "chars>=20")
     assert (status, json.loads(printed)) == (
         0,
-        {"id": "a/a.jsonl/0", "reason": "too_short", "measure": 2.0, "text": "短い"},
+        {"id": "a/a.jsonl/0", "reason": "chars>=20", "measure": 2.0, "text": "短い"},
     )
     assert jgpt("corpus", "rejected", tmp_path / "out", "--limit", "0")[1].count("\n") == 2
     message = one_line(jgpt("corpus", "rejected", tmp_path / "out", "--reason", "html"), 2)
-    assert "nothing was left out for it; there are not_japanese (1), too_short (1)" in message
+    assert "nothing was left out for it; there are chars>=20 (1), japanese_ratio>=0.2 (1)" in message
 
 
 def test_each_room_is_that_of_the_checkout():
@@ -151,7 +151,7 @@ def one_line(found, status):
         (["quickstart", "--colour", "red"], "--colour"),
         (["quickstart", "--pretrain.model.depth", "0"], "--pretrain.model.depth 0"),
         (["quickstart", "--samples.generate.top_p", "2"], "--samples.generate.top_p 2.0"),
-        (["quickstart", "--corpus.min_chars", "-1"], "--corpus.min_chars -1"),
+        (["quickstart", "--corpus.limit", "-1"], "--corpus.limit -1"),
         (["quickstart", "--eval.tasks", "[jnli]"], "task jnli needs --data DIR"),
         (["quickstart", "--pretrain.model.normalization", "nfkc"], "there are ja-v1, code, none"),
         (["pretrain", "--shards", "x", "--out", "y", "--model.normalization", "nfkc"], "there are ja-v1, code, none"),

@@ -249,3 +249,14 @@ def test_missing_remote_files_are_refused_in_one_line() -> None:
 def test_no_suffix_is_left_out_where_suffixes_are_named(tmp_path: Path) -> None:
     with pytest.raises(InputError, match=r"ends with \.txt \(compressed"):
         list_files(str(tmp_path), (".txt", ""))
+
+
+def test_linked_folders_are_read_once_each(tmp_path: Path) -> None:
+    for name in ("source/a", "elsewhere"):
+        (tmp_path / name).mkdir(parents=True)
+        (tmp_path / name / "猫.txt").write_text("猫", "utf-8")
+    (tmp_path / "source" / "more").symlink_to(tmp_path / "elsewhere")
+    (tmp_path / "source" / "a" / "back").symlink_to(tmp_path / "source")
+    (tmp_path / "source" / "twin").symlink_to(tmp_path / "elsewhere")
+    found = list_files(str(tmp_path / "source"), [".txt"])
+    assert [str(Path(file).relative_to(tmp_path / "source")) for file in found] == ["a/猫.txt", "more/猫.txt"]

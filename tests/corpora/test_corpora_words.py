@@ -1,0 +1,32 @@
+from pathlib import Path
+
+import pytest
+
+from corpora.words import WordFinder, domain_list, is_blocked, read_list, word_finder
+from stage.errors import InputError
+
+
+def test_words_are_counted_and_the_longest_at_a_place_wins() -> None:
+    finder = WordFinder(["馬鹿", "馬鹿野郎", "𠮷野", "ass", "ｱﾎ"])
+    texts = ["この馬鹿野郎め、𠮷野の馬鹿。", "class assassin pass", "an ass, 「ass」", "", "馬と鹿"]
+    hits, shares = finder.measure([text.encode() for text in texts], [len(text) for text in texts])
+    assert hits.tolist() == [3, 0, 2, 0, 0]
+    assert shares.tolist() == [8 / 14, 0, 6 / 13, 0, 0]
+
+
+def test_a_list_is_normalised_and_may_hold_comments(tmp_path: Path) -> None:
+    (tmp_path / "ng.txt").write_bytes("# 禁止語\r\nﾊﾞｶ\r\n\r\n阿呆\r\nバカ\r\n".encode("cp932"))
+    assert read_list(str(tmp_path / "ng.txt")) == ["バカ", "阿呆"]
+    assert word_finder(str(tmp_path / "ng.txt")).measure(["バカ".encode()], [2])[0].tolist() == [1]
+    (tmp_path / "none.txt").write_text("# nothing\n", "utf-8")
+    with pytest.raises(InputError, match="holds 0 entries"):
+        read_list(str(tmp_path / "none.txt"))
+
+
+def test_hosts_are_blocked_with_what_lies_below_them(tmp_path: Path) -> None:
+    (tmp_path / "domains.txt").write_text("Spam.example\nhttps://ads.example.jp/path\n", "utf-8")
+    domains = domain_list(str(tmp_path / "domains.txt"))
+    assert domains == {"spam.example", "ads.example.jp"}
+    blocked = ["https://www.spam.example/a", "http://spam.example:8080", "//x.ads.example.jp/"]
+    free = ["https://notspam.example/", "https://example.jp/", "", "http://[broken", "日本語"]
+    assert [is_blocked(url, domains) for url in blocked + free] == [True] * 3 + [False] * 5

@@ -1,6 +1,7 @@
 """Building a documents artifact: read and judge in parallel, then deduplicate, split and write in one stream."""
 
 import logging
+from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -10,7 +11,7 @@ from corpora.config import CorpusConfig, rules_of
 from corpora.deciding import decide
 from corpora.documents import STAGE
 from corpora.normalization import digest
-from corpora.parts import PartTask, make_part, schemas
+from corpora.parts import PartTask, Schemas, make_part, schemas
 from corpora.sources import SourceFiles, find_sources, group_files, hash_sources, text_bytes
 from corpora.splitting import TAIL_BELOW, TAIL_SHARE
 from corpora.writing import write_documents
@@ -77,22 +78,18 @@ def build_corpus(
 def _make(folder: Path, config: CorpusConfig, sources: list[SourceFiles], how: dict[str, Any]) -> Made:
     groups = [group for source in sources for group in group_files(source)]
     tasks = [PartTask(folder / _PARTS / f"{number:06d}", group, config) for number, group in enumerate(groups)]
-    made = run_over(make_part, tasks, description="reading", unit="part", **how)
-    tasks = [task._replace(path=path) for task, paths in zip(tasks, made, strict=True) for path in paths]
-    files = [task.path for task in tasks]
-    decided = decide([(task.path, task.source.config.path) for task in tasks], config, folder)
-    weights = {source.name: source.config.weight for source in sources}
-    tally = write_documents(folder, files, decided, schemas(config), weights, how["quiet"])
+    parts = run_over(make_part, tasks, description="reading", unit="part", **how)
+    tasks = [task._replace(path=path) for task, paths in zip(tasks, parts, strict=True) for path in paths]
+    files = [(task.path, task.source.config.path) for task in tasks]
     licenses = [
         {"source": source.name, "license": source.config.license, "attribution": source.config.attribution}
         for source in sources
     ]
-    counts = tally.counts([source.name for source in sources]) | {"split_rule": split_rule(config, decided.tails)}
-    if decided.near:
-        counts["near_duplicates"] = decided.near
+    names = [source.name for source in sources]
+    made = finish(folder, files, names, config, schemas(config), licenses, how["quiet"])
     for source in sources:
-        counts["sources"][source.name]["passed_over"] = source.passed_over
-    for name, entry in counts["sources"].items():
+        made.counts["sources"][source.name]["passed_over"] = source.passed_over
+    for name, entry in made.counts["sources"].items():
         if entry["characters"] < _FEW_LEFT * entry["raw_characters"]:
             log.warning(
                 "%s: only %d of %d characters are left of its documents after markup and normalisation: look at some of "
@@ -101,6 +98,25 @@ def _make(folder: Path, config: CorpusConfig, sources: list[SourceFiles], how: d
                 entry["characters"],
                 entry["raw_characters"],
             )
+    return made
+
+
+def finish(
+    folder: Path,
+    files: Sequence[tuple[Path, str]],
+    names: Sequence[str],
+    config: CorpusConfig,
+    schemas: Schemas,
+    licenses: list[dict[str, str]],
+    quiet: bool,
+) -> Made:
+    """Decide about the documents of the parts, in files each with the path of its source, and write them; ``names`` of the sources."""
+    decided = decide(files, config, folder)
+    weights = {name: source.weight for name, source in zip(names, config.sources, strict=True)}
+    tally = write_documents(folder, [file for file, _ in files], decided, schemas, weights, quiet)
+    counts = tally.counts(list(names)) | {"split_rule": split_rule(config, decided.tails)}
+    if decided.near:
+        counts["near_duplicates"] = decided.near
     write_card(folder, counts, licenses)
     return Made(counts=counts, licenses=licenses)
 

@@ -29,6 +29,8 @@ from stage.replacing import whole_file
 
 _TEXTS = ("id", "text", "source", "license", "meta", "split")
 _COUNTS = ("raw_chars", "raw_bytes", "chars")
+REPEATED = ("duplicate", "near_duplicate")
+"""Reasons of documents that say what another says."""
 _REJECTED = [("reason", pyarrow.string()), ("measure", pyarrow.float64()), ("duplicate_of", pyarrow.string())]
 
 _WIKIS = frozenset(
@@ -198,7 +200,7 @@ def _judged(batch: list[tuple[RawDocument, str]], task: PartTask) -> pyarrow.Tab
         "measure": [measure for _, measure in verdicts],
         "duplicate_of": [""] * rows,
         "digest": [blake2b(text, digest_size=16).digest() for text in encoded],
-        "sketch": _sketched(texts, config),
+        "sketch": sketch_column(texts, config),
     }
     schema = schemas(config).part
     arrays = [_array(columns.get(field.name), field.type, rows) for field in schema]
@@ -251,7 +253,8 @@ def _measure(texts: list[str], encoded: list[bytes], source: SourceConfig, confi
     return {name: values.astype(np.float32) for name, values in columns.items()} | {"chars": chars}
 
 
-def _sketched(texts: list[str], config: CorpusConfig) -> pyarrow.Array | None:
+def sketch_column(texts: list[str], config: CorpusConfig) -> pyarrow.Array | None:
+    """The ``sketches`` of texts, of those that are long enough; None where near-duplicates are not looked for."""
     if not config.near_duplicates:
         return None
     found = np.ascontiguousarray(sketches(texts))

@@ -11,7 +11,7 @@ import pyarrow.parquet
 
 from corpora.deciding import DUPLICATE, NEAR_DUPLICATE, REJECTED, VALID, Fates
 from corpora.judging import japanese_ratio
-from corpora.parts import Schemas
+from corpora.parts import REPEATED, Schemas
 from corpora.splitting import choose_share, cut_tail
 from corpora.tables import RotatingWriter
 from corpora.tally import Tally
@@ -61,7 +61,7 @@ def _kept_rows(
 
 def _rejected_rows(table: pyarrow.Table, at: int, decided: Fates, schemas: Schemas) -> pyarrow.Table:
     fate = decided.fates[at : at + table.num_rows]
-    for code, reason in ((DUPLICATE, "duplicate"), (NEAR_DUPLICATE, "near_duplicate")):
+    for code, reason in zip((DUPLICATE, NEAR_DUPLICATE), REPEATED, strict=True):
         chosen = pyarrow.array(fate == code)
         table = _with(table, "reason", pyarrow.compute.if_else(chosen, reason, table.column("reason")))
     places = np.flatnonzero((fate >= REJECTED) & (fate <= NEAR_DUPLICATE))

@@ -25,6 +25,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "corpus build": ("corpus.corpus_build", "raw text to clean documents"),
     "corpus decontaminate": ("corpus.corpus_decontaminate", "documents without those that evaluation files share"),
     "corpus diff": ("corpus.corpus_diff", "what two documents folders differ in"),
+    "corpus filter": ("corpus.corpus_filter", "the same documents judged by other rules"),
     "corpus rejected": ("corpus.corpus_rejected", "documents that a build left out, and why"),
     "corpus stats": ("corpus.corpus_stats", "figures of a documents folder"),
     "corpus trust": ("corpus.corpus_trust", "models of good text, to judge documents by"),

@@ -1,20 +1,19 @@
 """``report.html`` of a run folder: one page with what every stage made, measured and took."""
 
 import re
-import statistics
 from collections import Counter
 from functools import partial
 from pathlib import Path
 from typing import Any
 
+from scripts.report_corpus import corpus
 from scripts.report_evaluation import compared, evaluation
 from scripts.report_training import growth, training
 from scripts.run_folder import STAGES, Run, read_run_folder
 from stage.numbers import compact, duration, percent
 from stage.page import Figure, Page, Piece
-from stage.plots import Bar, bar_plot, histogram, share_bar
+from stage.plots import Bar, bar_plot, share_bar
 
-_MOST_DOCUMENTS = 1_000_000  # that are read for their lengths
 _MOST_INPUTS = 40  # of a stage that are named
 _MOST_PIECES = 60  # of the sentence that is shown cut up
 _FACTS = {
@@ -60,7 +59,7 @@ def write_report(folder: Path) -> Path:
     _headline(page, run, metrics, results)
     _pipeline(page, run, results)
     if "corpus" in run.manifests:
-        _corpus(page, run)
+        corpus(page, run.folder / "corpus", run.manifests["corpus"])
     if "tokenizer" in run.manifests:
         _tokenizer(page, run)
     if metrics:
@@ -120,35 +119,6 @@ def _pipeline(page: Page, run: Run, results: dict[str, Any] | None) -> None:
             page.note(f"{english}: left out; {run.missing[name] or 'this stage has not been run'}.")
 
 
-def _corpus(page: Page, run: Run) -> None:
-    page.section("Corpus", "コーパス")
-    counts = run.counts("corpus")
-    lengths = [row["chars"] for row in run.documents(_MOST_DOCUMENTS, "chars")]
-    documents, rejected = counts["documents"], Counter[str](counts["rejected"])
-    median = f"median document {compact(statistics.median(lengths))}"
-    page.tiles(
-        [
-            Figure("Documents", "文書数", f"{documents:,}"),
-            Figure("Characters", "文字数", compact(counts["characters"]), remarks=(median,)),
-            Figure("Rejected", "除外", f"{rejected.total():,}", "documents"),
-        ]
-    )
-    caption = f"The first {len(lengths):,} documents." if len(lengths) < documents else ""
-    draw = partial(histogram, *_bins(lengths), x_label="characters")
-    page.figure(draw, "Length of the documents", "文書の長さ", caption)
-    if len(sources := _characters(counts["sources"])) > 1:
-        bars = [Bar(name, count) for name, count in sources.most_common(12)]
-        page.figure(partial(bar_plot, bars), "Characters by source", "出典別の文字数")
-    draw = partial(share_bar, _characters(counts["splits"]).most_common())
-    page.figure(draw, "Learned from and held out", "学習用と検証用", f"In characters; {counts['split_rule']}")
-    if rejected:
-        bars = [Bar(reason.replace("_", " "), count, colour=1) for reason, count in rejected.most_common(10)]
-        page.figure(partial(bar_plot, bars), "Rejected, by reason", "除外の理由")
-    columns = ("source", "license", "attribution")
-    rows = [[entry[name] or "—" for name in columns] for entry in run.licenses]
-    page.table([name.capitalize() for name in columns], rows)
-
-
 def _tokenizer(page: Page, run: Run) -> None:
     from tokenizer import JapaneseTokenizer
 
@@ -204,21 +174,6 @@ def _about(page: Page, run: Run) -> None:
         page.warning(_OLD_TEXT_JA, "ja")
     versions = sorted({manifest.jgpt_version for manifest in run.manifests.values()})
     page.note(f"Made with jgpt {', '.join(versions)}. This page loads nothing from anywhere.")
-
-
-def _characters(parts: dict[str, dict[str, int]]) -> Counter[str]:
-    """The characters of the parts of a corpus that hold any."""
-    return Counter({name: counts["characters"] for name, counts in parts.items() if counts["characters"]})
-
-
-def _bins(lengths: list[int]) -> tuple[list[float], list[int]]:
-    """Edges of a geometric row of bins from the shortest to the longest, and the counts in them."""
-    import numpy
-
-    low, high = max(1, min(lengths)), max(1, *lengths) + 1
-    count = max(1, min(32, round(2 * len(lengths) ** 0.5), high - low))
-    counts, edges = numpy.histogram(numpy.maximum(lengths, 1), numpy.geomspace(low, high, count + 1))
-    return edges.tolist(), counts.tolist()
 
 
 def _piece_statistics(tokenizer: Any) -> tuple[Counter[str], Counter[int]]:

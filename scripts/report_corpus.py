@@ -8,15 +8,25 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from stage.manifest import Manifest
+from stage.manifest import Manifest, check_outputs, read_manifest
 from stage.numbers import compact, percent
 from stage.page import Figure, Page
 from stage.plots import Bar, Mark, bar_plot, histogram, share_bar
 
 _MOST_DOCUMENTS = 1_000_000  # that are read for their measures
 _EXAMPLES, _EXCERPT = 3, 80  # of each reason, and characters of each
+_TAILS = (0.002, 0.998)
 _COMPARISON = re.compile(r"(\w+)[<>]=?(.+)")
 _NO_EXCERPTS = re.compile(r"\bND\b|no.?deriv|改変禁止", re.IGNORECASE)
+
+
+def write_page(folder: Path, place: Path) -> Path:
+    """A page about a documents folder alone. Raises ArtifactError for any other folder, JgptError where it cannot be written."""
+    manifest = read_manifest(folder, "corpus")
+    check_outputs(folder, manifest)
+    page = Page(folder.resolve().name, "What a corpus holds, and what was left out · jgpt", seal="文")
+    corpus(page, folder, manifest)
+    return page.write(place)
 
 
 def corpus(page: Page, folder: Path, manifest: Manifest) -> None:
@@ -35,12 +45,15 @@ def corpus(page: Page, folder: Path, manifest: Manifest) -> None:
     )  # fmt: skip
     if counts["rejected"]:
         _steps(page, counts)
-    page.figure(partial(histogram, *_bins(lengths), x_label="characters"), "Length of the documents", "文書の長さ")
-    for name, thresholds in _thresholds(manifest).items():
+    thresholds_of = _thresholds(manifest)
+    marks = [Mark(text, value) for text, value in thresholds_of.pop("chars", ())]
+    draw = partial(histogram, *_bins(columns["chars"] or [1]), x_label="characters", marks=marks)
+    page.figure(draw, "Length of the documents", "文書の長さ", "Documents that were kept and that were left out.")
+    for name, thresholds in thresholds_of.items():
         values = [value for value in columns.get(name, ()) if value is not None]
-        if values and name != "chars":
-            edges, tally = _bins(values, log=False)
+        if values:
             marks = [Mark(text, value) for text, value in thresholds]
+            edges, tally = _even_bins(values, [value for _, value in thresholds])
             draw = partial(histogram, edges, tally, x_label=name, marks=marks, log=False)
             page.figure(draw, name.replace("_", " "), "指標", "Documents that were kept and that were left out.")
     if len(sources := _characters(counts["sources"])) > 1:
@@ -133,15 +146,21 @@ def _characters(parts: dict[str, dict[str, int]]) -> Counter[str]:
     return Counter({name: counts["characters"] for name, counts in parts.items() if counts["characters"]})
 
 
-def _bins(values: Sequence[float], log: bool = True) -> tuple[list[float], list[int]]:
-    """Edges of a row of bins from the smallest to the largest value, geometric or even, and the counts in them."""
+def _bins(values: Sequence[float]) -> tuple[list[float], list[int]]:
+    """Edges of a geometric row of bins from the smallest to the largest value, and the counts in them."""
     import numpy
 
-    if not log:
-        low, high = min(values), max(values)
-        counts, edges = numpy.histogram(values, 40, (low, high if high > low else low + 1))
-        return edges.tolist(), counts.tolist()
     low, high = max(1, int(min(values))), max(1, *map(int, values)) + 1
     count = max(1, min(32, round(2 * len(values) ** 0.5), high - low))
     counts, edges = numpy.histogram(numpy.maximum(values, 1), numpy.geomspace(low, high, count + 1))
+    return edges.tolist(), counts.tolist()
+
+
+def _even_bins(values: Sequence[float], thresholds: Sequence[float]) -> tuple[list[float], list[int]]:
+    """The same with bins of one width; the outermost few values stand in the bins at the ends, unless a threshold lies there."""
+    import numpy
+
+    low, high = numpy.quantile(values, _TAILS).tolist()
+    low, high = min(low, *thresholds), max(high, *thresholds)
+    counts, edges = numpy.histogram(numpy.clip(values, low, high), 40, (low, high if high > low else low + 1))
     return edges.tolist(), counts.tolist()

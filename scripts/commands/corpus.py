@@ -12,6 +12,7 @@ from corpora.config import CorpusConfig, SourceConfig
 from corpora.documents import STAGE, iterate_file
 from corpora.statistics import corpus_statistics
 from scripts.arguments import Parser, build, shared, tell_counts
+from stage.errors import UsageError
 from stage.manifest import read_manifest
 
 _LINES, _WIDTH = 40, 400  # of a document that are shown, and of a piece of a line
@@ -182,16 +183,50 @@ def corpus_rejected(prog: str, arguments: list[str]) -> None:
         print(table if sys.stdout.isatty() else json.dumps(row, ensure_ascii=False))
 
 
+def corpus_filter(prog: str, arguments: list[str]) -> None:
+    """The same documents judged by other rules."""
+    parser = Parser(
+        prog,
+        "Judge the documents of a corpus, those that it left out by rules among them, by other rules, from their stored measures.",
+        [
+            "jgpt corpus filter my/corpus --rules swallow,max_sentence<=inf --out my/strict",
+            "jgpt corpus filter my/corpus --rules chars>=400 --out my/long      a comparison alone",
+        ],
+    )
+    parser.add_argument("folder", type=str, help="A documents folder.")
+    parser.flag("out", str, ..., "Folder to write.")
+    parser.flag(
+        "rules", str, ..., "A preset or a .yaml file, and comparisons after it (docs/measures.md); for all sources."
+    )
+    parser.common("workers", "overwrite", "quiet")
+    given = parser.parse_args(arguments)
+    from corpora.filtering import filter_corpus
+
+    tell_counts(given.out, filter_corpus(given.folder, given.out, given.rules, **shared(given)))
+
+
 def corpus_stats(prog: str, arguments: list[str]) -> None:
     """Figures of a documents folder, as JSON on stdout."""
     parser = Parser(
         prog,
         "Print documents, characters, sources, character classes, lengths and reasons of rejection as JSON.",
-        ["jgpt corpus stats my/corpus", "jgpt corpus stats my/corpus | jq .character_classes"],
+        [
+            "jgpt corpus stats my/corpus",
+            "jgpt corpus stats my/corpus | jq .character_classes",
+            "jgpt corpus stats my/corpus --html corpus.html     a page with measures, thresholds and what was left out",
+        ],
     )
     parser.add_argument("folder", type=str, help="A documents folder.")
-    parser.common("quiet")
+    parser.flag("html", str, None, "Write a page instead of printing.")
+    parser.common("overwrite", "quiet")
     given = parser.parse_args(arguments)
+    if given.html and Path(given.html).exists() and not given.overwrite:
+        raise UsageError(f"--html {given.html}: is there already; --overwrite replaces it")
+    if given.html:
+        from scripts.report_corpus import write_page
+
+        print(write_page(Path(given.folder), Path(given.html)))
+        return
     print(json.dumps(corpus_statistics(given.folder), ensure_ascii=False, indent=1))
 
 

@@ -92,21 +92,35 @@ def made(run: Path, name: str, stage: str, files: dict[str, Any], counts: dict[s
                 place.write_bytes(content if isinstance(content, bytes) else content.encode())
         return Made(counts, LICENSES)
 
-    parameters = {"nested": {"key": "<値>"}, "sources": [{"path": "青空/*.txt"}]}
+    rules = {"minimal,compression>=0.3": ["chars>=20", "japanese_ratio>=0.2", "compression>=0.3"]}
+    parameters = {"nested": {"key": "<値>"}, "sources": [{"path": "青空/*.txt"}], "rules": rules}
     write_folder(run / name, stage=stage, parameters=parameters, inputs=[Input("source", "青空", "0" * 64)], make=make)
 
 
 def add_corpus(run: Path, license: str = "public domain") -> None:
-    document = {"text": TEXT, "source": "文語<訳>", "license": license, "chars": len(TEXT)}
+    document = {"id": "文/1", "text": TEXT, "source": "文語<訳>", "license": license, "chars": len(TEXT)}
+    document |= {"japanese_ratio": 0.9}
     rows = [document | {"split": "valid" if index == 3 else "train", "chars": 20 + 31 * index} for index in range(12)]
-    characters = {"documents": 12, "characters": sum(row["chars"] for row in rows)}
+    refused = [
+        document | {"id": f"外/{index}", "reason": reason, "measure": measure, "duplicate_of": twin, "license": terms}
+        for index, (reason, measure, twin, terms) in enumerate(
+            [
+                ("japanese_ratio>=0.2", 0.1234567, "", license),
+                ("near_duplicate", 0.91, "文/7", "CC BY-ND 2.1 JP"),
+                ("<reason>", 1.0, "", license),
+            ]
+        )
+    ]
+    characters = {"documents": 12, "characters": sum(row["chars"] for row in rows), "raw_characters": 5000}
     counts = characters | {
         "sources": {"文語<訳>": characters},
         "splits": {"train": characters, "valid": characters},
         "split_rule": "by a hash",
-        "rejected": {"too_short": 3, "<reason>": 1},
+        "rejected": {"japanese_ratio>=0.2": 3, "near_duplicate": 1, "<reason>": 1},
+        "rejected_characters": {"japanese_ratio>=0.2": 300, "near_duplicate": 50, "<reason>": 12},
     }
-    made(run, "corpus", "corpus", {"documents-00000.parquet": rows}, counts)
+    files = {"documents-00000.parquet": rows, "rejected/rejected-00000.parquet": refused}
+    made(run, "corpus", "corpus", files, counts)
 
 
 def add_tokenizer(run: Path) -> None:
@@ -180,9 +194,22 @@ def test_a_full_run_shows_every_stage_with_its_figures(tmp_path: Path) -> None:
         assert figure in page, figure
     assert "above every baseline (best: 5-gram)" in page
     assert "continuation: left out; 文書が短い" in page and "particle: 注意 &amp; note" in page
-    assert "too short" in page and "public domain" in page
+    assert "japanese ratio&gt;=0.2" in page and "public domain" in page
     assert "<b>春は</b>あけぼの&lt;br&gt;" in page
     assert "nested.key" in page and "sources.0.path" in page
+
+
+def test_the_rules_of_a_corpus_can_be_judged_by_what_they_left_out(tmp_path: Path) -> None:
+    add_corpus(tmp_path)
+    page = report(tmp_path)
+    for row in (
+        '<td>near duplicate</td><td class="number">1</td><td>5.88%</td><td class="number">50</td>',
+        '<td>kept</td><td class="number">12</td>',
+        f"<td>japanese ratio&gt;=0.2</td><td>外/0</td><td>0.1235</td><td>{TEXT[:20]}",
+        "<td>near duplicate</td><td>外/1 like 文/7</td><td>0.91</td><td></td>",  # its licence forbids excerpts
+    ):
+        assert row in page, row
+    assert "japanese_ratio&gt;=0.2</text>" in page and "compression&gt;=0.3" not in page.partition("Parameters")[0]
 
 
 def test_what_stands_in_the_artifacts_is_escaped(tmp_path: Path) -> None:

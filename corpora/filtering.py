@@ -1,0 +1,130 @@
+"""Judging the documents of a corpus by other rules, from their stored measures: nothing is read, parsed or normalised again."""
+
+import re
+from collections.abc import Iterator
+from dataclasses import asdict, replace
+from hashlib import blake2b
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+import pyarrow
+import pyarrow.parquet
+
+from corpora.build import finish
+from corpora.config import CorpusConfig, SourceConfig, rules_of
+from corpora.documents import STAGE, document_files, read_tables
+from corpora.parts import REPEATED, Schemas, schemas, sketch_column
+from stage.errors import ArtifactError, UsageError
+from stage.folder import Made, write_folder
+from stage.manifest import Manifest, artifact_input, read_manifest
+from stage.parallel import run_over
+
+_RULE = re.compile("[<>]")
+
+
+class _Task(NamedTuple):
+    """A file of a corpus that becomes a part."""
+
+    file: Path
+    part: Path
+    config: CorpusConfig
+    schema: pyarrow.Schema
+
+
+def filter_corpus(
+    corpus: Path | str, out: Path | str, rules: str, *, workers: int = 0, overwrite: bool = False, quiet: bool = False
+) -> Manifest:
+    """Write the documents artifact ``corpus`` anew with other rules for all sources, those that it rejected by rules among them.
+
+    Documents are compared with each other again, and others are held out where other documents are kept. Measures that were not
+    stored are an ArtifactError that names them; so are corpora of a few documents that were cut into two, and weighted sources.
+    UsageError for rules that do not exist, the rest as ``write_folder``.
+    """
+    manifest = read_manifest(corpus, STAGE)
+    config = _config(manifest, rules)
+    if any(source.weight != 1 for source in config.sources) or "the last" in manifest.counts["split_rule"]:
+        raise ArtifactError(
+            f"{corpus}: has documents in pieces or weighted sources, whose rejected parts are not whole: build it again with --rules"
+        )
+    texts = {source.rules: list(map(str, rules_of(source, config).comparisons)) for source in config.sources}
+    kept = {key: value for key, value in manifest.parameters.items() if key not in asdict(config)}
+    return write_folder(
+        out,
+        stage=STAGE,
+        parameters=asdict(config) | kept | {"rules": texts},
+        inputs=[artifact_input("corpus", corpus, STAGE)],
+        make=lambda folder: _make(folder, Path(corpus), manifest, config, {"workers": workers, "quiet": quiet}),
+        overwrite=overwrite,
+        need_bytes=10_000_000 + 3 * sum(output.bytes for output in manifest.outputs),
+    )
+
+
+def _config(manifest: Manifest, rules: str) -> CorpusConfig:
+    """The configuration of a corpus with other rules."""
+    given: dict[str, Any] = {name: manifest.parameters[name] for name in asdict(CorpusConfig([SourceConfig("a")]))}
+    try:
+        sources = [replace(SourceConfig(**source), rules=rules) for source in given.pop("sources")]
+        return CorpusConfig(sources, **given)
+    except TypeError as error:
+        raise UsageError(f"the corpus was made by another version of jgpt ({error}): build it again") from None
+
+
+def _make(folder: Path, corpus: Path, manifest: Manifest, config: CorpusConfig, how: dict[str, Any]) -> Made:
+    files = [*document_files(corpus), *sorted((corpus / "rejected").glob("*.parquet"))]
+    stored = pyarrow.parquet.read_schema(files[0])
+    own = schemas(config)
+    last = [field for field in own.part if field.name not in own.documents.names]
+    schema = Schemas(stored, pyarrow.schema([*stored, *last[:3]]), pyarrow.schema([*stored, *last]))
+    (folder / "parts").mkdir()
+    tasks = [_Task(file, folder / "parts" / f"{at:06d}.parquet", config, schema.part) for at, file in enumerate(files)]
+    for _ in run_over(_judge_again, tasks, description="judging", **how):
+        pass
+    names = list(manifest.counts["sources"])
+    made = finish(folder, [(task.part, "") for task in tasks], names, config, schema, manifest.licenses, how["quiet"])
+    for task in tasks:
+        task.part.unlink()
+    (folder / "parts").rmdir()
+    return made
+
+
+def _judge_again(task: _Task) -> None:
+    rules = rules_of(task.config.sources[0], task.config)
+    with pyarrow.parquet.ParquetWriter(task.part, task.schema, compression="none", use_dictionary=False) as writer:
+        for table in _pieces(task.file):
+            columns = {
+                name: table.column(name).to_numpy().astype(np.float32)
+                for name in rules.names
+                if name in table.column_names
+            }
+            ruled = rules.verdicts(columns) if table.num_rows else []
+            old = table.column("reason").to_pylist() if "reason" in table.column_names else [""] * table.num_rows
+            measures = table.column("measure").to_pylist() if "measure" in table.column_names else [0.0] * len(old)
+            again = [not reason or reason in REPEATED or bool(_RULE.search(reason)) for reason in old]
+            verdicts = [
+                verdict if judged else (reason, value)
+                for verdict, judged, reason, value in zip(ruled, again, old, measures, strict=True)
+            ]
+            texts = table.column("text").to_pylist()
+            new = {
+                "split": [""] * len(texts),
+                "reason": [reason for reason, _ in verdicts],
+                "measure": [value for _, value in verdicts],
+                "duplicate_of": [""] * len(texts),
+                "digest": [blake2b(text.encode(), digest_size=16).digest() for text in texts],
+                "sketch": sketch_column(texts, task.config),
+            }
+            writer.write_table(
+                pyarrow.Table.from_arrays(
+                    [
+                        pyarrow.array(new[field.name], field.type) if field.name in new else table.column(field.name)
+                        for field in task.schema
+                    ],
+                    schema=task.schema,
+                )
+            )
+
+
+def _pieces(file: Path) -> Iterator[pyarrow.Table]:
+    for table in read_tables(file):
+        yield from (table.slice(at, 500) for at in range(0, table.num_rows, 500))

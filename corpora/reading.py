@@ -11,6 +11,7 @@ from itertools import chain
 from typing import Any
 
 from corpora.encodings import LONGEST, Member, is_utf8, read_text
+from corpora.ranges import WHOLE, LineRange, read_range
 from stage.errors import InputError, UsageError
 from stage.files import bare_suffix, open_stored, reading
 
@@ -56,10 +57,12 @@ def check_file(path: str, documents: str) -> None:
         raise UsageError(f"{path}: documents: {documents} applies to .txt files; a record of this file is a document")
 
 
-def read_file(path: str, *, documents: str = "auto", text_field: str = "text") -> Iterator[RawDocument]:
+def read_file(
+    path: str, *, documents: str = "auto", text_field: str = "text", lines: LineRange = WHOLE
+) -> Iterator[RawDocument]:
     """The documents of a file in order, one record or block at a time; a .txt file that is one document is held whole.
 
-    Raises InputError with the place (byte offset, line or row group), and as ``check_file`` does.
+    ``lines``: only the records of this range of ``split_file``. Raises InputError with the place (byte offset, line or row group), and as ``check_file`` does.
     """
     check_file(path, documents)
     suffix = bare_suffix(path)
@@ -76,7 +79,7 @@ def read_file(path: str, *, documents: str = "auto", text_field: str = "text") -
         from corpora.mediawiki import read_dump
 
         return read_dump(path)
-    return _read_json(path, text_field) if suffix in RECORDS else _read_parquet(path, text_field)
+    return _read_json(path, text_field, lines) if suffix in RECORDS else _read_parquet(path, text_field)
 
 
 def holds_other_json(path: str, text_field: str) -> bool:
@@ -155,33 +158,31 @@ def _check_size(size: int, place: str) -> None:
         )
 
 
-def _read_json(path: str, text_field: str) -> Iterator[RawDocument]:
-    lines = _utf8_lines(path)
+def _read_json(path: str, text_field: str, part: LineRange = WHOLE) -> Iterator[RawDocument]:
+    lines = read_range(path, part) if part != WHOLE or is_utf8(path) else _converted_lines(path)
     first = next(lines, b"")
     start = first.removeprefix(b"\xef\xbb\xbf").strip()
-    if start[:1] == b"[" or start == b"{":
+    if part == WHOLE and (start[:1] == b"[" or start == b"{"):
         value = _parse(_held(chain([first], lines), path), path)
         for index, entry in enumerate(value if isinstance(value, list) else [value]):
             place = f"{path}: record {index + 1}"
             yield record_document(index, _object(entry, place), text_field, place)
         return
-    index = 0
-    for number, line in enumerate(chain([first], lines), start=1):
+    index = part.record
+    for number, line in enumerate(chain([first], lines), start=part.line + 1):
         place = f"{path}: line {number}"
         if len(line) > 4 * LONGEST:
             raise InputError(f"{place}: is longer than {4 * LONGEST} bytes: one object per line is expected")
         if (record := parse_record(line, place)) is not None:
             yield record_document(index, record, text_field, place)
             index += 1
+    if part.until not in (None, index):
+        raise InputError(f"{path}: changed while it was read: build again")
 
 
-def _utf8_lines(path: str) -> Iterator[bytes]:
-    """The lines of a file in any encoding, as UTF-8; of one that is too long some more than is allowed."""
-    if is_utf8(path):
-        with reading(path) as stream:
-            yield from iter(partial(stream.readline, 4 * LONGEST + 1), b"")
-    else:
-        yield from (f"{line}\n".encode() for line in read_text(path, lines=True))
+def _converted_lines(path: str) -> Iterator[bytes]:
+    """The lines of a file in another encoding, as UTF-8."""
+    return (f"{line}\n".encode() for line in read_text(path, lines=True))
 
 
 def _held(pieces: Iterable[bytes], path: str) -> bytes:

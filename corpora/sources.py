@@ -9,6 +9,7 @@ from corpora.config import CorpusConfig, SourceConfig, source_names
 from corpora.embedded import EMBEDDED_ATTRIBUTION, EMBEDDED_LICENSE, embedded_file
 from corpora.hub import hub_revision, parse_hub_path
 from corpora.judging import has_lone_surrogate
+from corpora.ranges import WHOLE, LineRange, count_lines, split_file
 from corpora.reading import SUFFIXES, check_file, holds_other_json
 from stage.errors import InputError, UsageError
 from stage.files import COMPRESSIONS, bare_suffix, is_url, list_files, sha256_file, size_of
@@ -39,6 +40,8 @@ class SourceFiles:
     """Commit of a data set on the hub."""
     passed_over: int = 0
     """Files of a folder that hold no documents."""
+    lines: LineRange = WHOLE
+    """What is read of a file that was split."""
 
 
 def find_sources(config: CorpusConfig) -> list[SourceFiles]:
@@ -72,17 +75,43 @@ def hash_sources(sources: list[SourceFiles], *, workers: int, quiet: bool) -> li
     return inputs
 
 
-def group_files(source: SourceFiles) -> list[SourceFiles]:
+def group_files(source: SourceFiles, *, split: bool = True) -> list[SourceFiles]:
     """A source in pieces of some megabytes, each to be read by one process. Depends on the files only."""
-    groups: list[list[tuple[str, str]]] = []
+    groups: list[SourceFiles] = []
     size = _GROUP_BYTES
     for path, name in source.files:
-        if size >= _GROUP_BYTES or len(groups[-1]) >= _GROUP_FILES:
-            groups.append([])
+        remote = path.startswith("hf:")
+        ranges = split_file(path) if split and not remote else [WHOLE]
+        if len(ranges) > 1:
+            groups += [replace(source, files=[(path, name)], hashed=[], lines=lines) for lines in ranges]
+            size = _GROUP_BYTES
+            continue
+        if size >= _GROUP_BYTES or len(groups[-1].files) >= _GROUP_FILES:
+            groups.append(replace(source, files=[], hashed=[]))
             size = 0
-        groups[-1].append((path, name))
-        size += 0 if path.startswith("hf:") else size_of(path)
-    return [replace(source, files=group, hashed=[]) for group in groups]
+        groups[-1].files.append((path, name))
+        size += 0 if remote else size_of(path)
+    return groups
+
+
+def number_lines(groups: list[SourceFiles], *, workers: int, quiet: bool) -> list[SourceFiles]:
+    """The groups, where files were split with the numbers of their lines and records, which are counted."""
+    tasks = [(group.files[0][0], group.lines) for group in groups if group.lines != WHOLE]
+    if not tasks:
+        return groups
+    # starting processes takes longer than counting a little
+    workers = workers if sum(lines.end - lines.begin for _, lines in tasks) > _MUCH_BYTES else 1
+    counts = iter(list(run_over(count_lines, tasks, workers=workers, description="counting", unit="part", quiet=quiet)))
+    numbered = []
+    line = record = 0
+    for group in groups:
+        if group.lines != WHOLE:
+            line, record = (line, record) if group.lines.begin else (0, 0)
+            more, records = next(counts)
+            group = replace(group, lines=group.lines._replace(line=line, record=record, until=record + records))
+            line, record = line + more, record + records
+        numbered.append(group)
+    return numbered
 
 
 def text_bytes(sources: list[SourceFiles]) -> int:

@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+import numpy as np
 import pyarrow
 import pyarrow.compute
 import pyarrow.parquet
@@ -36,14 +37,18 @@ class RotatingWriter:
         self._writer: pyarrow.parquet.ParquetWriter | None = None
 
     def write(self, table: pyarrow.Table) -> None:
-        """Add rows; they reach the file when enough for a row group have come together."""
-        if not table.num_rows:
-            return
-        self._waiting.append(table)
-        self._waiting_rows += table.num_rows
-        self._waiting_bytes += int(pyarrow.compute.sum(pyarrow.compute.binary_length(table.column("text"))).as_py())
-        if self._waiting_bytes >= _GROUP_BYTES or self._waiting_rows >= _GROUP_ROWS:
-            self._flush()
+        """Add rows; they reach the file when enough for a row group have come together, whatever tables they came in."""
+        sizes = pyarrow.compute.binary_length(table.column("text")).to_numpy().cumsum(dtype=np.int64)
+        begin = before = 0
+        while begin < len(sizes):
+            full = int(np.searchsorted(sizes, before + _GROUP_BYTES - self._waiting_bytes)) + 1
+            end = min(full, begin + _GROUP_ROWS - self._waiting_rows, len(sizes))
+            self._waiting.append(table.slice(begin, end - begin))
+            self._waiting_rows += end - begin
+            self._waiting_bytes += int(sizes[end - 1]) - before
+            begin, before = end, int(sizes[end - 1])
+            if self._waiting_bytes >= _GROUP_BYTES or self._waiting_rows >= _GROUP_ROWS:
+                self._flush()
 
     def close(self) -> None:
         """Write what is left and close the file."""

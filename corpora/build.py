@@ -10,6 +10,7 @@ from corpora.card import write_card
 from corpora.config import CorpusConfig, rules_of
 from corpora.deciding import decide
 from corpora.documents import STAGE
+from corpora.dropping import drop_repeated
 from corpora.normalization import digest
 from corpora.parts import PartTask, Schemas, make_part, schemas
 from corpora.sources import SourceFiles, find_sources, group_files, hash_sources, number_lines, text_bytes
@@ -71,8 +72,8 @@ def build_corpus(
             folder, config, sources, cores, {"workers": workers, "engine": engine, "quiet": quiet}
         ),
         overwrite=overwrite,
-        # the parts and, compressed, the documents stand side by side for a while
-        need_bytes=10_000_000 + size + size // 2,
+        # the parts, those without repeated lines and, compressed, the documents stand side by side for a while
+        need_bytes=10_000_000 + size * (2 if config.repeated_lines else 1) + size // 2,
         keep=_PARTS,
     )
 
@@ -84,13 +85,18 @@ def _make(folder: Path, config: CorpusConfig, sources: list[SourceFiles], cores:
     tasks = [PartTask(folder / _PARTS / f"{number:06d}", group, config) for number, group in enumerate(groups)]
     parts = run_over(make_part, tasks, description="reading", unit="part", **how)
     tasks = [task._replace(path=path) for task, paths in zip(tasks, parts, strict=True) for path in paths]
-    files = [(task.path, task.source.config.path) for task in tasks]
+    files, dropped = [(task.path, task.source.config) for task in tasks], {}
+    if config.repeated_lines:
+        files, repeated = drop_repeated(files, config, folder / _PARTS / "again", how)
+        dropped = {"repeated_lines": repeated}
     licenses = [
         {"source": source.name, "license": source.config.license, "attribution": source.config.attribution}
         for source in sources
     ]
     names = [source.name for source in sources]
-    made = finish(folder, files, names, config, schemas(config), licenses, how["quiet"])
+    places = [(path, source.path) for path, source in files]
+    made = finish(folder, places, names, config, schemas(config), licenses, how["quiet"])
+    made.counts |= dropped
     for source in sources:
         made.counts["sources"][source.name]["passed_over"] = source.passed_over
     for name, entry in made.counts["sources"].items():

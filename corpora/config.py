@@ -99,6 +99,9 @@ class CorpusConfig:
     dropped for that."""
     near_min_chars: int = 200
     """Shortest document that is looked at for near_duplicates, in characters: short texts of one form are often alike."""
+    repeated_lines: int = 0
+    """In how many documents, at least, a line must stand for blocks of such lines to be dropped (menus, notes on authors, lists of other
+    articles): 10 is a good number; 0: none are. --preview does not show it."""
     measures: str = ""
     """Measures to store besides those that are always computed and those of the rules, parted by commas, or all
     (docs/measures.md); stored measures can be judged by other rules without a new build (jgpt corpus filter)."""
@@ -124,9 +127,11 @@ class CorpusConfig:
             raise UsageError("sources must be a list of sources, each with a path")
         if not self.sources:
             raise UsageError("no source is given: name files, folders, hf:NAME or embedded:kougo")
-        for name in ("near_min_chars", "valid_min_documents", "limit", "seed"):
+        for name in ("near_min_chars", "repeated_lines", "valid_min_documents", "limit", "seed"):
             if not 0 <= getattr(self, name) <= _MOST:
                 raise UsageError(f"--{name} {getattr(self, name)}: must be 0 or more, and fit into 63 bits")
+        if self.repeated_lines == 1:
+            raise UsageError("--repeated_lines 1: every line stands in one document; it must be 0, or 2 or more")
         if self.near_duplicates and not 0.5 <= self.near_duplicates <= 1:
             raise UsageError(f"--near_duplicates {self.near_duplicates:g}: must be 0, or a similarity from 0.5 to 1")
         check_measures(self.further_measures)

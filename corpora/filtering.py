@@ -37,7 +37,8 @@ def filter_corpus(
 ) -> Manifest:
     """Write the documents artifact ``corpus`` anew with other rules for all sources, those that it rejected by rules among them.
 
-    Documents are compared with each other again, and others are held out where other documents are kept. Measures that were not
+    Documents are compared with each other again, and others are held out where other documents are kept. Those that rules had left out
+    keep the lines that ``repeated_lines`` dropped from others. Measures that were not
     stored are an ArtifactError that names them; so are corpora of a few documents that were cut into two, and weighted sources.
     UsageError for rules that do not exist, the rest as ``write_folder``.
     """
@@ -62,7 +63,8 @@ def filter_corpus(
 
 def _config(manifest: Manifest, rules: str) -> CorpusConfig:
     """The configuration of a corpus with other rules."""
-    given: dict[str, Any] = {name: manifest.parameters[name] for name in asdict(CorpusConfig([SourceConfig("a")]))}
+    names = asdict(CorpusConfig([SourceConfig("a")])).keys() & manifest.parameters.keys()
+    given = {name: manifest.parameters[name] for name in names}
     try:
         sources = [replace(SourceConfig(**source), rules=rules) for source in given.pop("sources")]
         return CorpusConfig(sources, **given)

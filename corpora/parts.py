@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 import pyarrow
+import pyarrow.compute
 import pyarrow.parquet
 
 from corpora.blocks import normalize_all
@@ -176,16 +177,15 @@ def _judged(batch: list[tuple[RawDocument, str]], task: PartTask) -> pyarrow.Tab
     texts = [each.text if each.verdict else next(normal) for each in plain]
     texts, masked = mask_documents(texts, plain, source)
     encoded = [text.encode() for text in texts]
-    columns = _measure(texts, encoded, source, config)
-    verdicts = [
-        each.verdict or verdict for each, verdict in zip(plain, _verdicts(texts, columns, source, config), strict=True)
-    ]
+    columns = _judged_columns(texts, encoded, source, config)
+    for row, each in enumerate(plain):
+        if each.verdict:
+            columns["reason"][row], columns["measure"][row] = each.verdict
     # a text that was repaired was never as long as what was read
     given = [each.text if "mojibake" in each.meta else raw.text for each, (raw, _) in zip(plain, batch, strict=True)]
     rows = len(batch)
     columns |= {
         "id": [name for _, name in batch],
-        "text": _string_array(encoded),
         "source": [task.source.name] * rows,
         "license": [source.license] * rows,
         "meta": [_as_json(each.meta) for each in plain],
@@ -196,15 +196,41 @@ def _judged(batch: list[tuple[RawDocument, str]], task: PartTask) -> pyarrow.Tab
             for before, normal, text in zip(given, texts, encoded, strict=True)
         ],
         "masked": masked,
-        "reason": [reason for reason, _ in verdicts],
-        "measure": [measure for _, measure in verdicts],
         "duplicate_of": [""] * rows,
-        "digest": [blake2b(text, digest_size=16).digest() for text in encoded],
-        "sketch": sketch_column(texts, config),
     }
     schema = schemas(config).part
     arrays = [_array(columns.get(field.name), field.type, rows) for field in schema]
     return pyarrow.Table.from_arrays(arrays, schema=schema)
+
+
+def with_texts(
+    table: pyarrow.Table, texts: dict[int, str], source: SourceConfig, config: CorpusConfig
+) -> pyarrow.Table:
+    """Rows of a part with other texts in some of them, by their place, ascending; these are measured and judged anew."""
+    changed = list(texts.values())
+    columns = _judged_columns(changed, [text.encode() for text in changed], source, config)
+    mask = np.isin(np.arange(table.num_rows), list(texts))
+    for place, field in enumerate(table.schema):
+        if field.name in columns:
+            new = _array(columns[field.name], field.type, len(changed))
+            column = pyarrow.compute.replace_with_mask(table.column(place), mask, new)
+            table = table.set_column(place, field, column)
+    return table
+
+
+def _judged_columns(
+    texts: list[str], encoded: list[bytes], source: SourceConfig, config: CorpusConfig
+) -> dict[str, Any]:
+    """The columns that follow from the normalised texts of documents: measures, verdicts, and what they are compared by."""
+    columns = _measure(texts, encoded, source, config)
+    verdicts = _verdicts(texts, columns, source, config)
+    return columns | {
+        "text": _string_array(encoded),
+        "reason": [reason for reason, _ in verdicts],
+        "measure": [measure for _, measure in verdicts],
+        "digest": [blake2b(text, digest_size=16).digest() for text in encoded],
+        "sketch": sketch_column(texts, config),
+    }
 
 
 def mask_documents(texts: list[str], plain: list[Stripped], source: SourceConfig) -> tuple[list[str], list[int]]:

@@ -36,13 +36,17 @@ def corpus(page: Page, folder: Path, manifest: Manifest) -> None:
     columns = _columns(folder)
     lengths = columns["chars"][: counts["documents"]] or [1]
     left = counts["characters"] / max(counts["raw_characters"], 1)
-    page.tiles(
-        [
-            Figure("Documents", "文書数", f"{counts['documents']:,}", remarks=(f"median {compact(statistics.median(lengths))} characters",)),
-            Figure("Characters", "文字数", compact(counts["characters"]), remarks=(f"{percent(left)} of the raw text of these documents",)),
-            Figure("Left out", "除外", f"{sum(counts['rejected'].values()):,}", "documents"),
-        ]
-    )  # fmt: skip
+    tiles = [
+        Figure("Documents", "文書数", f"{counts['documents']:,}", remarks=(f"median {compact(statistics.median(lengths))} characters",)),
+        Figure("Characters", "文字数", compact(counts["characters"]), remarks=(f"{percent(left)} of the raw text of these documents",)),
+        Figure("Left out", "除外", f"{sum(counts['rejected'].values()):,}", "documents"),
+    ]  # fmt: skip
+    if (dropped := counts.get("repeated_lines")) and dropped["documents"]:
+        remark = f"of {dropped['documents']:,} documents, in lines that many share"
+        tiles.append(
+            Figure("Repeated lines dropped", "定型行の除去", compact(dropped["characters"]), "characters", (remark,))
+        )
+    page.tiles(tiles)
     if counts["rejected"]:
         _steps(page, counts)
     thresholds_of = _thresholds(manifest)

@@ -118,6 +118,7 @@ def add_corpus(run: Path, license: str = "public domain") -> None:
         "split_rule": "by a hash",
         "rejected": {"japanese_ratio>=0.2": 3, "near_duplicate": 1, "<reason>": 1},
         "rejected_characters": {"japanese_ratio>=0.2": 300, "near_duplicate": 50, "<reason>": 12},
+        "repeated_lines": {"lines": 4, "documents": 1234, "characters": 98_765},
     }
     files = {"documents-00000.parquet": rows, "rejected/rejected-00000.parquet": refused}
     made(run, "corpus", "corpus", files, counts)
@@ -209,6 +210,7 @@ def test_the_rules_of_a_corpus_can_be_judged_by_what_they_left_out(tmp_path: Pat
         "<td>near duplicate</td><td>外/1 like 文/7</td><td>0.91</td><td></td>",  # its licence forbids excerpts
     ):
         assert row in page, row
+    assert "98.8k" in page and "of 1,234 documents, in lines that many share" in page
     assert "japanese_ratio&gt;=0.2</text>" in page and "compression&gt;=0.3" not in page.partition("Parameters")[0]
 
 

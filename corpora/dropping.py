@@ -1,0 +1,119 @@
+"""Dropping the lines that many documents share from the parts of a build, between reading and deciding."""
+
+import logging
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+import pyarrow
+import pyarrow.compute
+import pyarrow.parquet
+
+from corpora.config import CorpusConfig, SourceConfig
+from corpora.parts import schemas, with_texts
+from corpora.repeated import Hashes, drop_lines, find_repeated, line_hashes
+from stage.parallel import run_over
+from stage.replacing import whole_file
+
+log = logging.getLogger(__name__)
+
+
+class _Task(NamedTuple):
+    """A file of a part, which stays, and the one that is written from it."""
+
+    file: Path
+    out: Path
+    source: SourceConfig
+    config: CorpusConfig
+    rows: int
+    """Its documents within the limit of its source."""
+
+    @property
+    def hashes(self) -> Path:
+        return self.out.with_suffix(".npy")
+
+    @property
+    def repeated(self) -> Path:
+        return self.out.with_name("repeated.npy")
+
+
+class _Stored(Sequence[Hashes]):
+    """Arrays that are opened one at a time, as a process may not have so many files open."""
+
+    def __init__(self, files: list[Path]) -> None:
+        self._files = files
+
+    def __len__(self) -> int:
+        return len(self._files)
+
+    def __getitem__(self, place: Any) -> Any:
+        return np.load(self._files[place], mmap_mode="r")
+
+
+def drop_repeated(
+    files: Sequence[tuple[Path, SourceConfig]], config: CorpusConfig, folder: Path, how: dict[str, Any]
+) -> tuple[list[tuple[Path, SourceConfig]], dict[str, int]]:
+    """The files of the parts, each with its source, written anew in ``folder`` without repeated lines; what was dropped, counted.
+
+    Documents that are rejected already neither count nor change; those that change are judged again.
+    Memory: as ``find_repeated``; a row group in each worker.
+    """
+    folder.mkdir(exist_ok=True)
+    tasks, read = [], Counter[str]()
+    for file, source in files:
+        rows = pyarrow.parquet.read_metadata(file).num_rows
+        within = min(rows, config.limit - read[source.path]) if config.limit else rows
+        read[source.path] += within
+        tasks.append(_Task(file, folder / file.name, source, config, within))
+    documents = sum(run_over(_write_hashes, tasks, description="comparing lines", unit="part", **how))
+    stored = _Stored([task.hashes for task in tasks])
+    repeated = find_repeated(stored, documents, min_documents=config.repeated_lines)
+    changed = characters = 0
+    if len(repeated):
+        np.save(tasks[0].repeated, repeated)
+        for count, chars in run_over(_drop, tasks, description="dropping lines", unit="part", **how):
+            changed, characters = changed + count, characters + chars
+        files = [(task.out, task.source) for task in tasks]
+    log.info("%d documents lost %d characters in lines that many share", changed, characters)
+    return list(files), {"lines": len(repeated), "documents": changed, "characters": characters}
+
+
+def _write_hashes(task: _Task) -> int:
+    """Write the hashes of the lines of a file; how many documents it has."""
+    found, documents = [np.empty(0, np.uint64)], 0
+    for _, texts in _groups(task, ["text", "reason"]):
+        found += line_hashes(texts)
+        documents += sum(map(bool, texts))
+    with whole_file(task.hashes) as partial, partial.open("wb") as stream:
+        np.save(stream, np.concatenate(found))
+    return documents
+
+
+def _drop(task: _Task) -> tuple[int, int]:
+    """Write a file without repeated lines; how many documents changed, and how many characters they lost."""
+    repeated = np.load(task.repeated, mmap_mode="r")
+    changed = characters = 0
+    settings: dict[str, Any] = {"compression": "none", "use_dictionary": False}
+    with (
+        whole_file(task.out) as partial,
+        pyarrow.parquet.ParquetWriter(partial, schemas(task.config).part, **settings) as writer,
+    ):
+        for table, texts in _groups(task):
+            new = {row: left for row, text in enumerate(texts) if (left := drop_lines(text, repeated)[0]) != text}
+            changed += len(new)
+            characters += sum(len(texts[row]) - len(left) for row, left in new.items())
+            writer.write_table(with_texts(table, new, task.source, task.config) if new else table)
+    return changed, characters
+
+
+def _groups(task: _Task, columns: list[str] | None = None) -> Iterator[tuple[pyarrow.Table, list[str]]]:
+    """The row groups of a file, each with its texts, empty for documents that are rejected or beyond the limit."""
+    left = task.rows
+    with pyarrow.parquet.ParquetFile(task.file) as file:
+        for group in range(file.num_row_groups):
+            table = file.read_row_group(group, columns=columns, use_threads=False)
+            pairs = zip(table.column("text").to_pylist(), table.column("reason").to_pylist(), strict=True)
+            yield table, ["" if reason or row >= left else text for row, (text, reason) in enumerate(pairs)]
+            left -= table.num_rows

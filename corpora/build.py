@@ -85,17 +85,16 @@ def _make(folder: Path, config: CorpusConfig, sources: list[SourceFiles], cores:
     tasks = [PartTask(folder / _PARTS / f"{number:06d}", group, config) for number, group in enumerate(groups)]
     parts = run_over(make_part, tasks, description="reading", unit="part", **how)
     tasks = [task._replace(path=path) for task, paths in zip(tasks, parts, strict=True) for path in paths]
-    files, dropped = [(task.path, task.source.config) for task in tasks], {}
+    dropped: dict[str, Any] = {}
     if config.repeated_lines:
-        files, repeated = drop_repeated(files, config, folder / _PARTS / "again", how)
-        dropped = {"repeated_lines": repeated}
+        tasks, dropped["repeated_lines"] = drop_repeated(tasks, folder / _PARTS / "again", how)
+    files = [(task.path, task.source.config.path) for task in tasks]
     licenses = [
         {"source": source.name, "license": source.config.license, "attribution": source.config.attribution}
         for source in sources
     ]
     names = [source.name for source in sources]
-    places = [(path, source.path) for path, source in files]
-    made = finish(folder, places, names, config, schemas(config), licenses, how["quiet"])
+    made = finish(folder, files, names, config, schemas(config), licenses, how["quiet"])
     made.counts |= dropped
     for source in sources:
         made.counts["sources"][source.name]["passed_over"] = source.passed_over

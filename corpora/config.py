@@ -100,8 +100,8 @@ class CorpusConfig:
     near_min_chars: int = 200
     """Shortest document that is looked at for near_duplicates, in characters: short texts of one form are often alike."""
     repeated_lines: int = 0
-    """In how many documents, at least, a line must stand for blocks of such lines to be dropped (menus, notes on authors, lists of other
-    articles): 10 is a good number; 0: none are. --preview does not show it."""
+    """In how many documents, and in no fewer than one of 10,000, a line must stand for blocks of such lines to be dropped (menus, notes on
+    authors, lists of other articles): 10 is a good number; 0: none are. --preview does not show it."""
     measures: str = ""
     """Measures to store besides those that are always computed and those of the rules, parted by commas, or all
     (docs/measures.md); stored measures can be judged by other rules without a new build (jgpt corpus filter)."""

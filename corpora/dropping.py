@@ -8,35 +8,25 @@ from typing import Any, NamedTuple
 
 import numpy as np
 import pyarrow
-import pyarrow.compute
 import pyarrow.parquet
 
-from corpora.config import CorpusConfig, SourceConfig
-from corpora.parts import schemas, with_texts
+from corpora.parts import PartTask, schemas, with_texts
 from corpora.repeated import Hashes, drop_lines, find_repeated, line_hashes
 from stage.parallel import run_over
 from stage.replacing import whole_file
 
 log = logging.getLogger(__name__)
+_REPEATED = "repeated.npy"
 
 
 class _Task(NamedTuple):
-    """A file of a part, which stays, and the one that is written from it."""
+    """A file of a part, which stays."""
 
-    file: Path
+    part: PartTask
     out: Path
-    source: SourceConfig
-    config: CorpusConfig
+    """The file that is written from it; of the same name with .npy are its hashes."""
     rows: int
     """Its documents within the limit of its source."""
-
-    @property
-    def hashes(self) -> Path:
-        return self.out.with_suffix(".npy")
-
-    @property
-    def repeated(self) -> Path:
-        return self.out.with_name("repeated.npy")
 
 
 class _Stored(Sequence[Hashes]):
@@ -52,32 +42,30 @@ class _Stored(Sequence[Hashes]):
         return np.load(self._files[place], mmap_mode="r")
 
 
-def drop_repeated(
-    files: Sequence[tuple[Path, SourceConfig]], config: CorpusConfig, folder: Path, how: dict[str, Any]
-) -> tuple[list[tuple[Path, SourceConfig]], dict[str, int]]:
-    """The files of the parts, each with its source, written anew in ``folder`` without repeated lines; what was dropped, counted.
+def drop_repeated(parts: list[PartTask], folder: Path, how: dict[str, Any]) -> tuple[list[PartTask], dict[str, int]]:
+    """The files of the parts written anew in ``folder`` without repeated lines, and counts of what was dropped.
 
     Documents that are rejected already neither count nor change; those that change are judged again.
     Memory: as ``find_repeated``; a row group in each worker.
     """
     folder.mkdir(exist_ok=True)
-    tasks, read = [], Counter[str]()
-    for file, source in files:
-        rows = pyarrow.parquet.read_metadata(file).num_rows
-        within = min(rows, config.limit - read[source.path]) if config.limit else rows
-        read[source.path] += within
-        tasks.append(_Task(file, folder / file.name, source, config, within))
+    tasks, read, config = [], Counter[str](), parts[0].config
+    for part in parts:
+        rows, source = pyarrow.parquet.read_metadata(part.path).num_rows, part.source.config.path
+        within = min(rows, config.limit - read[source]) if config.limit else rows
+        read[source] += within
+        tasks.append(_Task(part, folder / part.path.name, within))
     documents = sum(run_over(_write_hashes, tasks, description="comparing lines", unit="part", **how))
-    stored = _Stored([task.hashes for task in tasks])
+    stored = _Stored([task.out.with_suffix(".npy") for task in tasks])
     repeated = find_repeated(stored, documents, min_documents=config.repeated_lines)
     changed = characters = 0
     if len(repeated):
-        np.save(tasks[0].repeated, repeated)
+        np.save(folder / _REPEATED, repeated)
         for count, chars in run_over(_drop, tasks, description="dropping lines", unit="part", **how):
             changed, characters = changed + count, characters + chars
-        files = [(task.out, task.source) for task in tasks]
+        parts = [task.part._replace(path=task.out) for task in tasks]
     log.info("%d documents lost %d characters in lines that many share", changed, characters)
-    return list(files), {"lines": len(repeated), "documents": changed, "characters": characters}
+    return parts, {"lines": len(repeated), "documents": changed, "characters": characters}
 
 
 def _write_hashes(task: _Task) -> int:
@@ -86,32 +74,32 @@ def _write_hashes(task: _Task) -> int:
     for _, texts in _groups(task, ["text", "reason"]):
         found += line_hashes(texts)
         documents += sum(map(bool, texts))
-    with whole_file(task.hashes) as partial, partial.open("wb") as stream:
+    with whole_file(task.out.with_suffix(".npy")) as partial, partial.open("wb") as stream:
         np.save(stream, np.concatenate(found))
     return documents
 
 
 def _drop(task: _Task) -> tuple[int, int]:
     """Write a file without repeated lines; how many documents changed, and how many characters they lost."""
-    repeated = np.load(task.repeated, mmap_mode="r")
+    repeated = np.load(task.out.with_name(_REPEATED), mmap_mode="r")
     changed = characters = 0
     settings: dict[str, Any] = {"compression": "none", "use_dictionary": False}
     with (
         whole_file(task.out) as partial,
-        pyarrow.parquet.ParquetWriter(partial, schemas(task.config).part, **settings) as writer,
+        pyarrow.parquet.ParquetWriter(partial, schemas(task.part.config).part, **settings) as writer,
     ):
         for table, texts in _groups(task):
             new = {row: left for row, text in enumerate(texts) if (left := drop_lines(text, repeated)[0]) != text}
             changed += len(new)
             characters += sum(len(texts[row]) - len(left) for row, left in new.items())
-            writer.write_table(with_texts(table, new, task.source, task.config) if new else table)
+            writer.write_table(with_texts(table, new, task.part) if new else table)
     return changed, characters
 
 
 def _groups(task: _Task, columns: list[str] | None = None) -> Iterator[tuple[pyarrow.Table, list[str]]]:
     """The row groups of a file, each with its texts, empty for documents that are rejected or beyond the limit."""
     left = task.rows
-    with pyarrow.parquet.ParquetFile(task.file) as file:
+    with pyarrow.parquet.ParquetFile(task.part.path) as file:
         for group in range(file.num_row_groups):
             table = file.read_row_group(group, columns=columns, use_threads=False)
             pairs = zip(table.column("text").to_pylist(), table.column("reason").to_pylist(), strict=True)

@@ -177,7 +177,7 @@ def _judged(batch: list[tuple[RawDocument, str]], task: PartTask) -> pyarrow.Tab
     texts = [each.text if each.verdict else next(normal) for each in plain]
     texts, masked = mask_documents(texts, plain, source)
     encoded = [text.encode() for text in texts]
-    columns = _judged_columns(texts, encoded, source, config)
+    columns = _judged_columns(texts, encoded, task)
     for row, each in enumerate(plain):
         if each.verdict:
             columns["reason"][row], columns["measure"][row] = each.verdict
@@ -203,12 +203,10 @@ def _judged(batch: list[tuple[RawDocument, str]], task: PartTask) -> pyarrow.Tab
     return pyarrow.Table.from_arrays(arrays, schema=schema)
 
 
-def with_texts(
-    table: pyarrow.Table, texts: dict[int, str], source: SourceConfig, config: CorpusConfig
-) -> pyarrow.Table:
+def with_texts(table: pyarrow.Table, texts: dict[int, str], task: PartTask) -> pyarrow.Table:
     """Rows of a part with other texts in some of them, by their place, ascending; these are measured and judged anew."""
     changed = list(texts.values())
-    columns = _judged_columns(changed, [text.encode() for text in changed], source, config)
+    columns = _judged_columns(changed, [text.encode() for text in changed], task)
     mask = np.isin(np.arange(table.num_rows), list(texts))
     for place, field in enumerate(table.schema):
         if field.name in columns:
@@ -218,10 +216,9 @@ def with_texts(
     return table
 
 
-def _judged_columns(
-    texts: list[str], encoded: list[bytes], source: SourceConfig, config: CorpusConfig
-) -> dict[str, Any]:
+def _judged_columns(texts: list[str], encoded: list[bytes], task: PartTask) -> dict[str, Any]:
     """The columns that follow from the normalised texts of documents: measures, verdicts, and what they are compared by."""
+    source, config = task.source.config, task.config
     columns = _measure(texts, encoded, source, config)
     verdicts = _verdicts(texts, columns, source, config)
     return columns | {

@@ -210,7 +210,7 @@ def test_the_rules_of_a_corpus_can_be_judged_by_what_they_left_out(tmp_path: Pat
         "<td>near duplicate</td><td>外/1 like 文/7</td><td>0.91</td><td></td>",  # its licence forbids excerpts
     ):
         assert row in page, row
-    assert "98.8k" in page and "of 1,234 documents, in lines that many share" in page
+    assert "98.8\u00a0k" in page and "of 1,234 documents, in lines that many share" in page
     assert "japanese_ratio&gt;=0.2</text>" in page and "compression&gt;=0.3" not in page.partition("Parameters")[0]
 
 

@@ -56,8 +56,8 @@ def _fold_block(text: str) -> str:
     raw = text.encode("utf-16-le")
     codes: Codes = np.frombuffer(raw, np.uint16)
     kinds, mapped = _tables()
-    kind = kinds[codes]
-    places = np.flatnonzero(kind)
+    kind = kinds.take(codes, mode="clip")
+    places = np.flatnonzero(kind != 0)
     codes = codes.copy()
     kind = kind[places]
     at = places[kind == _MAPPED]

@@ -18,7 +18,7 @@ def need_a_look(texts: Sequence[str]) -> list[bool]:
         return [True] * len(texts)
     codes = np.frombuffer(b"".join([*units, b"\n\0"]), np.uint16)
     kinds = _kinds()
-    places = np.flatnonzero(kinds[codes] & _BEGINS)
+    places = np.flatnonzero(_begins().take(codes, mode="clip"))
     places = places[(kinds[codes[places]] & _ALONE | kinds[codes[places + 1]] & _FOLLOWS) > 0]
     ends = np.fromiter(accumulate(len(each) // 2 for each in units), np.int64, len(units))
     found = np.zeros(len(units), bool)
@@ -30,6 +30,11 @@ def need_a_look(texts: Sequence[str]) -> list[bool]:
 
 
 _BEGINS, _ALONE, _FOLLOWS = 1, 2, 4
+
+
+@cache
+def _begins() -> np.ndarray:
+    return (_kinds() & _BEGINS) > 0
 
 
 @cache

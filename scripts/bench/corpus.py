@@ -7,7 +7,7 @@ included). Normalising alone: the same texts in memory, by ``ja-v1`` and by neol
 
 The whole: reading, normalising, judging (length, lines, repeated characters, language), NG words (HojiChar's four lists, where it is installed),
 exact and near deduplication, and writing, by ``jgpt corpus build``, by HojiChar and by datatrove as far as these have the steps:
-HojiChar's language is a look for kana and it writes JSON Lines; datatrove normalises nothing, its language and NG words want downloads,
+HojiChar's language is a look for kana, it writes JSON Lines, and it does not leave out the steps behind the one that rejects; datatrove normalises nothing, its language and NG words want downloads,
 and of its deduplication the signatures alone are counted. It is given the first documents only (``--few``), being slow.
 """
 
@@ -97,21 +97,22 @@ def whole(source: Path, few: Path, folder: Path) -> dict[str, Callable[[], objec
         Path(words).write_text("\n".join(file.read_text("utf-8") for file in lists), "utf-8")
 
         def clean() -> None:
-            compose = Compose(
-                [
-                    document_filters.JSONLoader(),
-                    document_filters.DocumentNormalizer(),
-                    document_filters.DocumentLengthFilter(min_doc_len=20),
-                    document_filters.AcceptJapanese(),
-                    document_filters.DiscardTooShortLines(),
-                    document_filters.DiscardTooManyEndingEllipsis(),
-                    document_filters.SingleCharacterRepetitionFilter(),
-                    *map(document_filters.NgWordsFilterJa, lists),
-                    GenerateDedupLSH(),
-                    InlineDeduplicator(),
-                    document_filters.JSONDumper(),
-                ]
-            )
+            steps = [
+                document_filters.JSONLoader(),
+                document_filters.DocumentNormalizer(),
+                document_filters.DocumentLengthFilter(min_doc_len=20),
+                document_filters.AcceptJapanese(),
+                document_filters.DiscardTooShortLines(),
+                document_filters.DiscardTooManyEndingEllipsis(),
+                document_filters.SingleCharacterRepetitionFilter(),
+                *map(document_filters.NgWordsFilterJa, lists),
+                GenerateDedupLSH(),
+                InlineDeduplicator(),
+                document_filters.JSONDumper(),
+            ]
+            for step in steps[:-1]:
+                step.skip_rejected = False  # each document goes through each step, as ours do
+            compose = Compose(steps)
             with source.open(encoding="utf-8") as lines, (folder / "hojichar.jsonl").open("w", encoding="utf-8") as out:
                 out.writelines(f"{text}\n" for line in lines if (text := compose(line)))
 

@@ -83,23 +83,23 @@ def _make(folder: Path, corpus: Path, manifest: Manifest, evaluation: Evaluation
     documents = document_files(corpus)
     schema = [field for field in next(_tables(documents)).schema if field.name != REASON]
     marks = [(REASON, pyarrow.int64())] * mark
-    kept = RotatingWriter(folder, "documents", pyarrow.schema([*schema, *marks]))
     reasons = [("reason", pyarrow.string()), ("measure", pyarrow.float64())]
-    rejected = RotatingWriter(folder / "rejected", "rejected", pyarrow.schema([*schema, *reasons]))
     tally, shared = Tally(), Counter[tuple[str, str]]()
-    for table in progress(_tables(documents), description="looking", unit="row group", quiet=quiet):
-        found = evaluation.look_in(table.column("text").to_pylist(), normalized=normalized)
-        shared.update((each.file, each.item) for each in found if each)
-        clean, refused = _parted(table, found, mark)
-        tally.add_documents(clean)
-        kept.write(clean.select(kept.schema.names))
-        tally.add_rejected(refused)
-        rejected.write(refused.select(rejected.schema.names))
-    for table in _tables(sorted((corpus / "rejected").glob("*.parquet"))):
-        tally.add_rejected(table)
-        rejected.write(table.select(rejected.schema.names))
-    kept.close()
-    rejected.close()
+    with (
+        RotatingWriter(folder, "documents", pyarrow.schema([*schema, *marks])) as kept,
+        RotatingWriter(folder / "rejected", "rejected", pyarrow.schema([*schema, *reasons])) as rejected,
+    ):
+        for table in progress(_tables(documents), description="looking", unit="row group", quiet=quiet):
+            found = evaluation.look_in(table.column("text").to_pylist(), normalized=normalized)
+            shared.update((each.file, each.item) for each in found if each)
+            clean, refused = _parted(table, found, mark)
+            tally.add_documents(clean)
+            kept.write(clean.select(kept.schema.names))
+            tally.add_rejected(refused)
+            rejected.write(refused.select(rejected.schema.names))
+        for table in _tables(sorted((corpus / "rejected").glob("*.parquet"))):
+            tally.add_rejected(table)
+            rejected.write(table.select(rejected.schema.names))
     counts = tally.counts(list(manifest.counts["sources"])) | {"split_rule": manifest.counts["split_rule"]}
     if not counts["documents"]:
         raise InputError(f"{corpus}: no document is left, all share texts with the evaluation files; --mark keeps them")

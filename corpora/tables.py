@@ -1,6 +1,8 @@
 """Writing Parquet files of bounded size, row group by row group."""
 
+from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
+from typing import Self
 
 import numpy as np
 import pyarrow
@@ -27,7 +29,10 @@ def parquet_writer(path: Path, schema: pyarrow.Schema) -> pyarrow.parquet.Parque
 
 
 class RotatingWriter:
-    """Tables in, files ``NAME-00000.parquet`` … out. Without rows there is no file."""
+    """Tables in, files ``NAME-00000.parquet`` … out, as a context. Without rows there is no file.
+
+    A thread compresses a row group while the next comes together.
+    """
 
     def __init__(self, folder: Path, name: str, schema: pyarrow.Schema) -> None:
         self.folder, self.name, self.schema = folder, name, schema
@@ -35,6 +40,16 @@ class RotatingWriter:
         self._waiting: list[pyarrow.Table] = []
         self._waiting_bytes = self._waiting_rows = 0
         self._writer: pyarrow.parquet.ParquetWriter | None = None
+        self._thread = ThreadPoolExecutor(1)
+        self._group: Future[None] | None = None
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, error: type[BaseException] | None, *_: object) -> None:
+        with self._thread:
+            if error is None:
+                self.close()
 
     def write(self, table: pyarrow.Table) -> None:
         """Add rows; they reach the file when enough for a row group have come together, whatever tables they came in."""
@@ -54,16 +69,25 @@ class RotatingWriter:
         """Write what is left and close the file."""
         if self._waiting:
             self._flush()
+        self._finish_group()
         self._close_file()
 
     def _flush(self) -> None:
+        self._finish_group()
+        self._group = self._thread.submit(self._write_group, self._waiting, self._waiting_bytes)
+        self._waiting, self._waiting_bytes, self._waiting_rows = [], 0, 0
+
+    def _finish_group(self) -> None:
+        if self._group is not None:
+            self._group.result()
+
+    def _write_group(self, tables: list[pyarrow.Table], size: int) -> None:
         if self._writer is None:
             self.folder.mkdir(exist_ok=True)
             self._writer = parquet_writer(self.folder / f"{self.name}-{self._files:05d}.parquet", self.schema)
             self._files += 1
-        self._writer.write_table(pyarrow.concat_tables(self._waiting).combine_chunks())
-        self._file_bytes += self._waiting_bytes
-        self._waiting, self._waiting_bytes, self._waiting_rows = [], 0, 0
+        self._writer.write_table(pyarrow.concat_tables(tables).combine_chunks())
+        self._file_bytes += size
         if self._file_bytes >= FILE_BYTES:
             self._close_file()
 

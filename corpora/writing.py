@@ -1,6 +1,7 @@
 """Writing the documents and the rejected of a corpus from its parts, counting as they go by."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -23,27 +24,28 @@ def write_documents(
 ) -> Tally:
     """Write ``documents-*.parquet`` and ``rejected/`` from the files of the parts; ``weights`` are those of the sources by name."""
     tally = Tally()
-    documents = RotatingWriter(folder, "documents", schemas.documents)
-    rejected = RotatingWriter(folder / "rejected", "rejected", schemas.rejected)
     at = 0
-    with progress(
-        total=len(decided.fates), description="writing", unit="document", quiet=quiet, unit_scale=True
-    ) as bar:
-        for path in parts:
-            with pyarrow.parquet.ParquetFile(path) as file:
-                for group in range(file.num_row_groups):
-                    table = file.read_row_group(group, use_threads=False)
-                    kept = _kept_rows(table, at, decided, schemas, weights)
-                    tally.add_documents(kept)
-                    documents.write(kept)
-                    refused = _rejected_rows(table, at, decided, schemas)
-                    tally.add_rejected(refused)
-                    rejected.write(refused)
-                    at += table.num_rows
-                    bar.update(table.num_rows)
-    documents.close()
-    rejected.close()
+    with (
+        RotatingWriter(folder, "documents", schemas.documents) as documents,
+        RotatingWriter(folder / "rejected", "rejected", schemas.rejected) as rejected,
+        progress(total=len(decided.fates), description="writing", unit="document", quiet=quiet, unit_scale=True) as bar,
+    ):
+        for table in chain.from_iterable(map(_row_groups, parts)):
+            kept = _kept_rows(table, at, decided, schemas, weights)
+            tally.add_documents(kept)
+            documents.write(kept)
+            refused = _rejected_rows(table, at, decided, schemas)
+            tally.add_rejected(refused)
+            rejected.write(refused)
+            at += table.num_rows
+            bar.update(table.num_rows)
     return tally
+
+
+def _row_groups(path: Path) -> Iterator[pyarrow.Table]:
+    with pyarrow.parquet.ParquetFile(path) as file:
+        for group in range(file.num_row_groups):
+            yield file.read_row_group(group, use_threads=False)
 
 
 def _kept_rows(

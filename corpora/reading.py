@@ -62,7 +62,8 @@ def read_file(
 ) -> Iterator[RawDocument]:
     """The documents of a file in order, one record or block at a time; a .txt file that is one document is held whole.
 
-    ``lines``: only the records of this range of ``split_file``. Raises InputError with the place (byte offset, line or row group), and as ``check_file`` does.
+    ``lines``: only the records of this range of ``split_file``.
+    Raises InputError with the place (byte offset, line or row group), and as ``check_file`` does.
     """
     check_file(path, documents)
     suffix = bare_suffix(path)

@@ -28,7 +28,7 @@ class Fates(NamedTuple):
     tails: bool
     """Whether the tails of documents are held out, not whole documents."""
     twins: dict[int, tuple[str, float]]
-    """For a document that repeats another: the id of that one, and their Jaccard similarity (1: the texts are equal)."""
+    """For a document that repeats another: the id of that one, which is kept, and their Jaccard similarity (1: the texts are equal)."""
     near: dict[str, Any]
     """How near-duplicates were looked for; empty where they were not."""
 
@@ -86,15 +86,20 @@ def decide(files: Sequence[tuple[Path, str]], config: CorpusConfig, work: Path) 
     if not len(kept):
         raise InputError(f"no document is left: {_explained(reasons, [path for path, _ in files])}")
     parts = Parts([path for path, _ in files])
-    twins: dict[int, tuple[str, float]] = {}
+    repeated: dict[int, tuple[int, float]] = {}
     if config.deduplicate:
-        again, first = _repeated(digest[kept])
-        _leave_out(DUPLICATE, kept[again], kept[first], np.ones(len(again)), fate, twins, parts)
+        again, first = (kept[each] for each in _repeated(digest[kept]))
+        repeated = {place: (other, 1.0) for place, other in zip(again.tolist(), first.tolist(), strict=True)}
+        fate[again] = DUPLICATE
         kept = np.flatnonzero(fate == TRAIN)
     near: dict[str, Any] = {}
     if config.near_duplicates:
         found = _find_near(parts, kept, config.near_duplicates, work)
-        _leave_out(NEAR_DUPLICATE, kept[found.dropped], kept[found.kept], found.jaccard, fate, twins, parts)
+        pairs = zip(kept[found.kept].tolist(), found.jaccard.tolist(), strict=True)
+        like = dict(zip(kept[found.dropped].tolist(), pairs, strict=True))
+        # what equals a document that is dropped now is like the one that stays in its place
+        repeated = {place: like.get(twin[0], twin) for place, twin in repeated.items()} | like
+        fate[list(like)] = NEAR_DUPLICATE
         kept = np.flatnonzero(fate == TRAIN)
         near = PARAMETERS | {
             "threshold": config.near_duplicates,
@@ -105,7 +110,7 @@ def decide(files: Sequence[tuple[Path, str]], config: CorpusConfig, work: Path) 
     tails = splits_tails(len(kept), config)
     if not tails:
         fate[kept[choose_valid(digest[kept, 0], config)]] = VALID
-    return Fates(fate, tails, twins, near)
+    return Fates(fate, tails, _named(repeated, parts), near)
 
 
 def _find_near(parts: Parts, kept: NDArray[np.int64], threshold: float, work: Path) -> Any:
@@ -126,20 +131,11 @@ def _find_near(parts: Parts, kept: NDArray[np.int64], threshold: float, work: Pa
         file.unlink()
 
 
-def _leave_out(
-    fate: int,
-    dropped: NDArray[np.int64],
-    kept: NDArray[np.int64],
-    jaccard: NDArray[np.float64],
-    fates: NDArray[np.uint8],
-    twins: dict[int, tuple[str, float]],
-    parts: Parts,
-) -> None:
-    fates[dropped] = fate
-    places = np.unique(kept).tolist()
+def _named(repeated: dict[int, tuple[int, float]], parts: Parts) -> dict[int, tuple[str, float]]:
+    """The ids of the documents that others repeat, in the place of their places."""
+    places = sorted({other for other, _ in repeated.values()})
     names = dict(zip(places, parts.read("id", places), strict=True))
-    for each, other, similarity in zip(dropped.tolist(), kept.tolist(), jaccard.tolist(), strict=True):
-        twins[each] = names[other], similarity
+    return {place: (names[other], similarity) for place, (other, similarity) in repeated.items()}
 
 
 def _repeated(digests: NDArray[np.uint64]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:

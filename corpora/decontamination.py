@@ -32,7 +32,8 @@ log = logging.getLogger(__name__)
 
 REASON = "contaminated"
 """Of rejected documents; their measure is the length of the longest run. Also the column that ``mark`` adds."""
-_SHORTEST = 8  # n-grams that are looked for
+_REASONS = (("reason", pyarrow.string()), ("measure", pyarrow.float64()), ("duplicate_of", pyarrow.string()))
+_SHORTEST, _LONGEST = 8, 1000  # n-grams that are looked for; memory grows with their length
 _MANY = 0.1  # of the documents contaminated is worth a warning
 _TOLD = 20  # evaluation texts in the report
 
@@ -51,12 +52,15 @@ def decontaminate(
 
     They go to rejected/, where those of the build are as well, with the reason ``contaminated``; with ``mark`` they stay, and a column
     ``contaminated`` (int64) has the length of the run, 0 for none. The field ``contaminated_by`` of their meta names the text that
-    they share. ``counts["contamination"]`` of the manifest is the report. Memory: a row group, and as ``EvaluationTexts``.
+    they share. Documents that were rejected before are looked at as well, as other rules may bring them back (``filter_corpus``); the
+    report, ``counts["contamination"]`` of the manifest, is of the others. Memory: a row group, and as ``EvaluationTexts``.
 
     Raises InputError for files that cannot be read or when no document is left, UsageError, ArtifactError as ``write_folder``.
     """
-    if ngram < _SHORTEST:
-        raise UsageError(f"--ngram {ngram}: must be {_SHORTEST} or more; shorter ones are common to all texts")
+    if not _SHORTEST <= ngram <= _LONGEST:
+        raise UsageError(
+            f"--ngram {ngram}: must be from {_SHORTEST}, as shorter ones are common to all texts, to {_LONGEST}"
+        )
     manifest = read_manifest(corpus, STAGE)
     files = [file for path in against for file in list_files(path, STRING_SUFFIXES)]
     return write_folder(
@@ -83,11 +87,10 @@ def _make(folder: Path, corpus: Path, manifest: Manifest, evaluation: Evaluation
     documents = document_files(corpus)
     schema = [field for field in next(_tables(documents)).schema if field.name != REASON]
     marks = [(REASON, pyarrow.int64())] * mark
-    reasons = [("reason", pyarrow.string()), ("measure", pyarrow.float64())]
     tally, shared = Tally(), Counter[tuple[str, str]]()
     with (
         RotatingWriter(folder, "documents", pyarrow.schema([*schema, *marks])) as kept,
-        RotatingWriter(folder / "rejected", "rejected", pyarrow.schema([*schema, *reasons])) as rejected,
+        RotatingWriter(folder / "rejected", "rejected", pyarrow.schema([*schema, *marks, *_REASONS])) as rejected,
     ):
         for table in progress(_tables(documents), description="looking", unit="row group", quiet=quiet):
             found = evaluation.look_in(table.column("text").to_pylist(), normalized=normalized)
@@ -98,8 +101,10 @@ def _make(folder: Path, corpus: Path, manifest: Manifest, evaluation: Evaluation
             tally.add_rejected(refused)
             rejected.write(refused.select(rejected.schema.names))
         for table in _tables(sorted((corpus / "rejected").glob("*.parquet"))):
-            tally.add_rejected(table)
-            rejected.write(table.select(rejected.schema.names))
+            found = evaluation.look_in(table.column("text").to_pylist(), normalized=normalized)
+            for part in _parted(table, found, mark):
+                tally.add_rejected(part)
+                rejected.write(part.select(rejected.schema.names))
     counts = tally.counts(list(manifest.counts["sources"])) | {"split_rule": manifest.counts["split_rule"]}
     if not counts["documents"]:
         raise InputError(f"{corpus}: no document is left, all share texts with the evaluation files; --mark keeps them")
@@ -134,11 +139,14 @@ def _parted(table: pyarrow.Table, found: list[Shared | None], mark: bool) -> tup
     meta = list(map(_told, table.column("meta").to_pylist(), found))
     table = table.set_column(table.column_names.index("meta"), "meta", pyarrow.array(meta, pyarrow.string()))
     table = table.drop_columns([name for name in table.column_names if name == REASON])
+    table = table.append_column(REASON, pyarrow.array(lengths))
     leaves = (lengths > 0) & (not mark)
     refused = table.filter(pyarrow.array(leaves))
-    refused = refused.append_column("reason", pyarrow.array([REASON] * len(refused), pyarrow.string()))
-    refused = refused.append_column("measure", pyarrow.array(lengths[leaves].astype(np.float64)))
-    return table.append_column(REASON, pyarrow.array(lengths)).filter(pyarrow.array(~leaves)), refused
+    refused = refused.drop_columns([name for name, _ in _REASONS if name in table.column_names])
+    told = ([REASON] * len(refused), lengths[leaves], [""] * len(refused))
+    for (name, kind), values in zip(_REASONS, told, strict=True):
+        refused = refused.append_column(name, pyarrow.array(values, kind))
+    return table.filter(pyarrow.array(~leaves)), refused
 
 
 def _told(meta: str, shared: Shared | None) -> str:

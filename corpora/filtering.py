@@ -7,7 +7,6 @@ from hashlib import blake2b
 from pathlib import Path
 from typing import Any, NamedTuple
 
-import numpy as np
 import pyarrow
 import pyarrow.parquet
 
@@ -66,7 +65,7 @@ def _config(manifest: Manifest, rules: str) -> CorpusConfig:
     names = asdict(CorpusConfig([SourceConfig("a")])).keys() & manifest.parameters.keys()
     given = {name: manifest.parameters[name] for name in names}
     try:
-        sources = [replace(SourceConfig(**source), rules=rules) for source in given.pop("sources")]
+        sources = [SourceConfig(**(source | {"rules": rules})) for source in given.pop("sources")]
         return CorpusConfig(sources, **given)
     except TypeError as error:
         raise UsageError(f"the corpus was made by another version of jgpt ({error}): build it again") from None
@@ -83,7 +82,10 @@ def _make(folder: Path, corpus: Path, manifest: Manifest, config: CorpusConfig, 
     for _ in run_over(_judge_again, tasks, description="judging", **how):
         pass
     names = list(manifest.counts["sources"])
-    made = finish(folder, [(task.part, "") for task in tasks], names, config, schema, manifest.licenses, how["quiet"])
+    parts = [(task.part, "") for task in tasks]
+    # the limit of what was read for each source was kept by the build
+    whole = replace(config, limit=0)
+    made = finish(folder, parts, names, whole, schema, manifest.licenses, how["quiet"])
     for task in tasks:
         task.part.unlink()
     (folder / "parts").rmdir()
@@ -95,9 +97,7 @@ def _judge_again(task: _Task) -> None:
     with pyarrow.parquet.ParquetWriter(task.part, task.schema, compression="none", use_dictionary=False) as writer:
         for table in _pieces(task.file):
             columns = {
-                name: table.column(name).to_numpy().astype(np.float32)
-                for name in rules.names
-                if name in table.column_names
+                name: table.column(name).to_numpy() for name in ("chars", *rules.names) if name in table.column_names
             }
             ruled = rules.verdicts(columns) if table.num_rows else []
             old = table.column("reason").to_pylist() if "reason" in table.column_names else [""] * table.num_rows

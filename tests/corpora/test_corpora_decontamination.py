@@ -165,8 +165,9 @@ def test_what_cannot_be_is_refused(tmp_path: Path) -> None:
     names = write_records(tmp_path / "names.jsonl", [{"q": "京都", "a": QUESTION[:18]}])
     with pytest.raises(InputError, match="no text of 24 letters"):
         decontaminate(corpus, [names], tmp_path / "out", quiet=True)
-    with pytest.raises(UsageError, match="--ngram 3"):
-        decontaminate(corpus, [evaluation], tmp_path / "out", ngram=3, quiet=True)
+    for ngram in (3, 100_000):
+        with pytest.raises(UsageError, match=f"--ngram {ngram}: must be from 8"):
+            decontaminate(corpus, [evaluation], tmp_path / "out", ngram=ngram, quiet=True)
     with pytest.raises(ArtifactError):
         decontaminate(tmp_path, [evaluation], tmp_path / "out", quiet=True)
     with pytest.raises(InputError, match=r"absent\.json"):

@@ -10,7 +10,9 @@ import pytest
 
 from corpora import build_corpus
 from corpora.config import CorpusConfig, SourceConfig
+from corpora.decontamination import decontaminate
 from corpora.filtering import filter_corpus
+from scripts.main import run
 from stage.errors import ArtifactError, InputError, UsageError
 from stage.manifest import Manifest, check_outputs, read_manifest
 
@@ -122,13 +124,68 @@ def test_other_rules_give_what_a_build_with_them_gives(tmp_path: Path) -> None:
     # and back, with what rules had left out
     back = filter_corpus(tmp_path / "filtered", tmp_path / "back", "minimal", workers=1, quiet=True)
     assert back.counts["documents"] == read_manifest(tmp_path / "all").counts["documents"]
-    with pytest.raises(ArtifactError, match="have no measure compression: build the corpus again"):
+    with pytest.raises(
+        ArtifactError, match="have the measure compression: build the corpus again with --measures compression"
+    ):
         filter_corpus(tmp_path / "all", tmp_path / "none", "llm-jp", workers=1, quiet=True)
     with pytest.raises(UsageError, match="there are no rules 'swalow': it must be swallow"):
         filter_corpus(tmp_path / "all", tmp_path / "none", "swalow", workers=1, quiet=True)
     with pytest.raises(InputError, match="no document is left"):
         filter_corpus(tmp_path / "all", tmp_path / "none", "chars>=100000", workers=1, quiet=True)
     assert not (tmp_path / "none").exists()
+
+
+def test_no_rules_bring_all_back_also_from_a_corpus_with_a_limit(tmp_path: Path) -> None:
+    sources = []
+    for name, first in (("a", 0), ("b", 100)):
+        records = [{"text": story(first + seed, 20 + seed)} for seed in range(90)]
+        sources.append(SourceConfig(str(write(tmp_path / f"{name}.jsonl", records)), rules="chars>=200"))
+    build(tmp_path / "limited", *sources, limit=80)
+    assert 50 < len(frame(tmp_path / "limited")) < 160
+    filter_corpus(tmp_path / "limited", tmp_path / "all", "none", workers=1, quiet=True)
+    assert frame(tmp_path / "all").source.value_counts().to_dict() == {"a": 80, "b": 80}
+
+
+def test_the_rules_file_of_a_build_is_not_needed_for_other_rules(tmp_path: Path) -> None:
+    (tmp_path / "own.yaml").write_text("mine: {rules: ['chars>=300']}", "utf-8")
+    records = [{"text": story(seed, 20 + seed)} for seed in range(200)]
+    source = SourceConfig(str(write(tmp_path / "a.jsonl", records)), rules=str(tmp_path / "own.yaml"))
+    build(tmp_path / "mine", source)
+    (tmp_path / "own.yaml").unlink()
+    assert filter_corpus(tmp_path / "mine", tmp_path / "all", "none", quiet=True).counts["documents"] == 200
+
+
+def test_what_equals_a_near_duplicate_names_the_document_that_stays(tmp_path: Path) -> None:
+    texts = [story(seed) for seed in range(60)]
+    records = [{"text": text} for text in (*texts, texts[3], texts[3] + "末尾に一文を足した。")]
+    build(tmp_path / "out", SourceConfig(str(write(tmp_path / "a.jsonl", records))))
+    found = rejected(tmp_path / "out")
+    assert {name: (reason, twin) for name, (reason, _, twin) in found.items()} == {
+        "3": ("near_duplicate", "a/a.jsonl/61"),
+        "60": ("duplicate", "a/a.jsonl/61"),
+    }
+    assert 0.9 < found["60"][1] == found["3"][1] < 1
+
+
+@pytest.mark.parametrize("mark", [False, True])
+def test_other_rules_bring_no_contaminated_document_back_unless_it_is_marked(tmp_path: Path, mark: bool) -> None:
+    question = "江戸時代の終わりに京都の町で最も大きな火事が起きたのは何年のことでしたか。"
+    records = [{"text": story(seed, 20 + seed)} for seed in range(200)]
+    records[2]["text"] += question
+    records[198]["text"] += question
+    build(tmp_path / "all", SourceConfig(str(write(tmp_path / "a.jsonl", records)), rules="chars>=250"))
+    evaluation = str(write(tmp_path / "evaluation.jsonl", [{"question": question}]))
+    report = decontaminate(tmp_path / "all", [evaluation], tmp_path / "clean", mark=mark, quiet=True).counts
+    assert report["contamination"]["contaminated"] == 1
+    filter_corpus(tmp_path / "clean", tmp_path / "back", "none", workers=1, quiet=True)
+    table = frame(tmp_path / "back")
+    if mark:
+        assert len(table) == 200 and table[table.contaminated > 0].text.str.contains(question).sum() == 2
+    else:
+        assert len(table) == 198 and rejected(tmp_path / "back").keys() == {"2", "198"}
+    for name in ("clean", "back"):
+        run(["corpus", "stats", str(tmp_path / name), "--html", str(tmp_path / f"{name}.html")])
+        assert (tmp_path / f"{name}.html").stat().st_size > 1000
 
 
 def test_unwanted_words_and_domains_are_left_out(tmp_path: Path) -> None:
@@ -147,6 +204,8 @@ def test_unwanted_words_and_domains_are_left_out(tmp_path: Path) -> None:
     assert [entry.role for entry in manifest.inputs] == ["source", "list", "list"]
     with pytest.raises(UsageError, match="the measure ng_hits needs --ng_words"):
         build(tmp_path / "none", SourceConfig(source.path, rules="ng_hits<=3"))
+    with pytest.raises(UsageError, match="--measures run,quality: quality needs --trust"):
+        build(tmp_path / "none", source, measures="run,quality")
 
 
 def test_personal_data_is_masked_in_pages_of_the_web_alone(tmp_path: Path) -> None:

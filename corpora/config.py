@@ -48,7 +48,7 @@ class SourceConfig:
     ゝ and くの字点 written out; code for source code and English; none to keep text as it is."""
     rules: str = "minimal"
     """What documents must meet: a preset (minimal, swallow, fineweb2-ja, llm-jp, english, code, none) or a .yaml file of your own, and
-    comparisons of measures after it that go before those of the preset: swallow,chars>=100 (docs/measures.md)."""
+    comparisons of measures after it that go before those of the preset: 'swallow,chars>=100', in quotes (docs/measures.md)."""
     mask: Mask = "auto"
     """Put placeholders for mail addresses, telephone numbers and the like (docs/masking.md): on, off, or auto: in pages of the web
     (HTML, records with a url) other than Wikipedia's."""
@@ -135,6 +135,9 @@ class CorpusConfig:
         if self.near_duplicates and not 0.5 <= self.near_duplicates <= 1:
             raise UsageError(f"--near_duplicates {self.near_duplicates:g}: must be 0, or a similarity from 0.5 to 1")
         check_measures(self.further_measures)
+        for name in self.further_measures:
+            if (asks := ASKS.get(name)) and not getattr(self, asks):
+                raise UsageError(f"--measures {self.measures}: {name} needs --{asks}")
         for source in self.sources:
             for name in parse_rules(source.rules).names:
                 if (asks := ASKS.get(name)) and not getattr(self, asks):

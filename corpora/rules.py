@@ -3,14 +3,14 @@
 import math
 import operator
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from difflib import get_close_matches
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import yaml
 
-from corpora.measures import check_measures
+from corpora.measures import ASKS, MEASURES, check_measures
 from stage.errors import ArtifactError, UsageError
 
 if TYPE_CHECKING:
@@ -44,19 +44,21 @@ class Rules(NamedTuple):
     def verdicts(self, columns: "Mapping[str, NDArray[Any]]") -> list[tuple[str, float]]:
         """For each document the first comparison that fails and its measure, or ``("", 0.0)``; columns are [N] by measure.
 
-        Raises ArtifactError where a measure is not stored, or not for every document.
+        Raises ArtifactError where measures are not stored, or not for every document, which says how they are.
         """
         import numpy as np
 
-        for name in self.names:
-            if name not in columns or np.isnan(columns[name]).any():
-                lack = "have no measure" if name not in columns else "do not all have the measure"
-                raise ArtifactError(f"the documents {lack} {name}: build the corpus again with rules that use it")
+        if lacking := [name for name in self.names if name not in columns or np.isnan(columns[name]).any()]:
+            more = f" and {len(lacking) - 1} more" * (len(lacking) > 1)
+            raise ArtifactError(
+                f"not all documents have the measure {lacking[0]}{more}: build the corpus again with {_asked(lacking)}"
+            )
         verdicts = [("", 0.0)] * len(next(iter(columns.values()), ()))
         left = np.arange(len(verdicts))
         for comparison in self.comparisons:
             values = np.asarray(columns[comparison.name])[left]
-            meets = _OPERATORS[comparison.operator](values, comparison.threshold)
+            with np.errstate(over="ignore"):  # a threshold beyond float32 is as infinite
+                meets = _OPERATORS[comparison.operator](values, comparison.threshold)
             for number, value in zip(left[~meets].tolist(), values[~meets].tolist(), strict=True):
                 verdicts[number] = str(comparison), float(value)
             left = left[meets]
@@ -70,7 +72,7 @@ def parse_rules(text: str) -> Rules:
     Raises UsageError for what is unknown, no comparison or cannot be met.
     """
     parts = [part.strip() for part in text.split(",") if part.strip()]
-    if parts and not re.search("[<>=]", parts[0]):
+    if parts and not re.search("[<>=]", parts[0]) and parts[0] not in MEASURES:
         parts[:1] = _preset(parts[0])
     bounds = {(each.name, each.operator[0]): each for each in map(_parse, parts)}
     for (name, side), lower in bounds.items():
@@ -85,7 +87,8 @@ def read_presets(file: Path) -> dict[str, dict[str, Any]]:
     """The presets of a YAML file by name: ``rules`` and, for people, ``origin`` and ``deviations``."""
     try:
         presets = yaml.safe_load(file.read_text("utf-8"))
-        if all(isinstance(rule, str) for preset in presets.values() for rule in preset["rules"]):
+        lists = [preset["rules"] for preset in presets.values()]
+        if all(isinstance(rules, list) and all(isinstance(rule, str) for rule in rules) for rules in lists):
             return presets
     except OSError as error:
         raise UsageError(f"{file}: cannot be read: {error.strerror}") from error
@@ -99,13 +102,22 @@ PRESETS = read_presets(Path(__file__).with_name("rules.yaml"))
 
 
 def _preset(name: str) -> list[str]:
-    presets = read_presets(Path(name)) if name.endswith((".yaml", ".yml")) else PRESETS
-    if presets is not PRESETS and len(presets) == 1:
-        name = next(iter(presets))
-    if name not in presets:
+    if name.endswith((".yaml", ".yml")):
+        presets = read_presets(Path(name))
+        if len(presets) != 1:
+            raise UsageError(f"{name}: holds {len(presets)} presets, but a .yaml file with one preset is expected")
+        return next(iter(presets.values()))["rules"]
+    if name not in PRESETS:
         near = ", ".join(get_close_matches(name, PRESETS, n=3) or PRESETS)
         raise UsageError(f"there are no rules {name!r}: it must be {near}, or a .yaml file with one preset")
-    return presets[name]["rules"]
+    return PRESETS[name]["rules"]
+
+
+def _asked(names: Sequence[str]) -> str:
+    """The settings that have these measures stored."""
+    settings = {f"--{ASKS[name]}" + " (made with --against)" * (name == "quality") for name in names if name in ASKS}
+    plain = ",".join(name for name in names if name not in ASKS)
+    return " and ".join([f"--measures {plain}"] * bool(plain) + sorted(settings))
 
 
 def _parse(text: str) -> Comparison:
@@ -117,4 +129,6 @@ def _parse(text: str) -> Comparison:
             return Comparison(name, sign, threshold)
     except (TypeError, ValueError):
         pass
-    raise UsageError(f"{text!r} is no comparison: write a measure, >= <= > or <, and a number, as in chars>=100")
+    raise UsageError(
+        f"{text!r} is no comparison: write a measure, >= <= > or <, and a number, in quotes, as in 'chars>=100'"
+    )

@@ -189,8 +189,8 @@ def corpus_filter(prog: str, arguments: list[str]) -> None:
         prog,
         "Judge the documents of a corpus, those that it left out by rules among them, by other rules, from their stored measures.",
         [
-            "jgpt corpus filter my/corpus --rules swallow,max_sentence<=inf --out my/strict",
-            "jgpt corpus filter my/corpus --rules chars>=400 --out my/long      a comparison alone",
+            "jgpt corpus filter my/corpus --rules 'swallow,max_sentence<=inf' --out my/strict",
+            "jgpt corpus filter my/corpus --rules 'chars>=400' --out my/long      a comparison alone; a shell needs the quotes",
         ],
     )
     parser.add_argument("folder", type=str, help="A documents folder.")

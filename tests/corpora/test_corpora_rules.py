@@ -64,10 +64,20 @@ def test_a_comparison_reads_back_as_it_is_written(threshold: float) -> None:
 
 
 def test_measures_that_are_missing_or_unknown_for_a_document_are_an_error() -> None:
-    with pytest.raises(ArtifactError, match="have no measure japanese_ratio: build the corpus again"):
-        parse_rules("minimal").verdicts({"chars": np.ones(2)})
-    with pytest.raises(ArtifactError, match="do not all have the measure chars: build the corpus again"):
-        parse_rules("chars>=1").verdicts({"chars": np.array([1.0, np.nan])})
+    with pytest.raises(
+        ArtifactError, match="the measure chars and 1 more: build the corpus again with --measures chars,japanese"
+    ):
+        parse_rules("minimal").verdicts({"run": np.ones(2)})
+    with pytest.raises(ArtifactError, match="not all documents have the measure run: build the corpus again"):
+        parse_rules("run>=1").verdicts({"run": np.array([1.0, np.nan])})
+    with pytest.raises(ArtifactError, match=r"again with --ng_words and --trust \(made with --against\)$"):
+        parse_rules("quality>=1,ng_hits<=3").verdicts({"chars": np.ones(2)})
+
+
+def test_a_threshold_beyond_what_is_stored_is_as_infinite(recwarn) -> None:
+    columns = {"mean_line": np.array([3, 5], np.float32)}
+    assert parse_rules("mean_line<=1e300").verdicts(columns) == [("", 0.0)] * 2
+    assert not recwarn.list
 
 
 @pytest.mark.parametrize(
@@ -79,6 +89,7 @@ def test_measures_that_are_missing_or_unknown_for_a_document_are_an_error() -> N
         ("chars>=多", "'chars>=多' is no comparison"),
         ("chars>=nan", "is no comparison: write a measure"),
         ("chars=>5", "is no comparison"),
+        ("chars", "'chars' is no comparison: write a measure, .* in quotes"),  # what a shell leaves of chars>=5
         ("chars==5", "is no comparison"),
         ("minimal,swallow", "'swallow' is no comparison"),
         ("minimal,chars<=10", "chars>=20 and chars<=10: no document meets both"),
@@ -103,7 +114,7 @@ def test_a_preset_of_ones_own_is_read_from_its_file(tmp_path) -> None:
     file.write_text("a: {rules: []}\nb: {rules: []}\n", "utf-8")
     with pytest.raises(UsageError, match=r"a \.yaml file with one preset"):
         parse_rules(str(file))
-    for wrong in ("- chars>=7", "a: 5", "a: {rules: [3]}", "{", ""):
+    for wrong in ("- chars>=7", "a: 5", "a: {rules: [3]}", "a: {rules: chars>=7}", "{", ""):
         file.write_text(wrong, "utf-8")
         with pytest.raises(UsageError, match="must hold a preset"):
             read_presets(file)

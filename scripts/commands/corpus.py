@@ -220,6 +220,8 @@ def corpus_stats(prog: str, arguments: list[str]) -> None:
     parser.flag("html", str, None, "Write a page instead of printing.")
     parser.common("overwrite", "quiet")
     given = parser.parse_args(arguments)
+    if given.html and Path(given.html).suffix.lower() not in (".html", ".htm"):
+        parser.error(f"--html {given.html}: names the page to write, which ends in .html")
     if given.html and Path(given.html).exists() and not given.overwrite:
         raise UsageError(f"--html {given.html}: is there already; --overwrite replaces it")
     if given.html:

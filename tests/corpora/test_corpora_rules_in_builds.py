@@ -186,6 +186,12 @@ def test_other_rules_bring_no_contaminated_document_back_unless_it_is_marked(tmp
     for name in ("clean", "back"):
         run(["corpus", "stats", str(tmp_path / name), "--html", str(tmp_path / f"{name}.html")])
         assert (tmp_path / f"{name}.html").stat().st_size > 1000
+    before = (tmp_path / "clean" / "manifest.json").read_bytes()
+    with pytest.raises(SystemExit):
+        run(
+            ["corpus", "stats", str(tmp_path / "clean"), "--overwrite", "--html", str(tmp_path / "clean/manifest.json")]
+        )
+    assert (tmp_path / "clean" / "manifest.json").read_bytes() == before
 
 
 def test_unwanted_words_and_domains_are_left_out(tmp_path: Path) -> None:

@@ -21,6 +21,7 @@ from corpora.sources import find_sources, hash_sources
 from stage.errors import InputError, UsageError
 from stage.folder import Made, write_folder
 from stage.manifest import NAME, Input, Manifest, artifact_input, check_outputs, read_manifest
+from stage.progress import progress
 
 STAGE = "trust"
 QUANTILES = (0.05, 0.25, 0.5, 0.75, 0.95)
@@ -69,7 +70,7 @@ def train_trust(
     """Train a model of character n-grams on files (or folders, or documents folders) of text that one trusts.
 
     With files of other text ``against``, such as a sample of the corpus that is to be judged, also a classifier that tells the two apart.
-    The manifest has quantiles of perplexity and score of held-out documents, to choose limits by. Markup is taken out and the text is
+    The manifest has quantiles of perplexity and quality of held-out documents, to choose limits by. Markup is taken out and the text is
     normalised by ja-v1. ``characters`` bounds what the n-grams are counted in, and so memory: about 40 bytes each.
 
     Raises InputError for files that cannot be read or hold no text, ArtifactError as ``write_folder``.
@@ -81,16 +82,19 @@ def train_trust(
         stage=STAGE,
         parameters={"characters": characters},
         inputs=[*_inputs("good", good, quiet), *_inputs("against", against, quiet)],
-        make=lambda folder: _make(folder, good, against, characters),
+        make=lambda folder: _make(folder, good, against, characters, quiet),
         overwrite=overwrite,
         need_bytes=50_000_000,
     )
 
 
-def _make(folder: Path, good: Sequence[str], against: Sequence[str], characters: int) -> Made:
+def _make(folder: Path, good: Sequence[str], against: Sequence[str], characters: int, quiet: bool) -> Made:
+    def texts(paths: Sequence[str], description: str) -> Iterator[str]:
+        return iter(progress(_texts(paths), description=description, unit="document", quiet=quiet))
+
     held: list[str] = []
     try:
-        ngrams = train_ngrams(_apart(_texts(good), held), characters=characters)
+        ngrams = train_ngrams(_apart(texts(good, "counting"), held), characters=characters)
     except ValueError:
         raise InputError(f"{good[0]}: holds no text") from None
     ngrams.save(folder / _NGRAMS)
@@ -98,12 +102,14 @@ def _make(folder: Path, good: Sequence[str], against: Sequence[str], characters:
     if against:
         held, others = [], list[str]()
         try:
-            quality = train_quality(_apart(_texts(good), held), _apart(_texts(against), others))
+            quality = train_quality(
+                _apart(texts(good, "good text"), held), _apart(texts(against, "other text"), others)
+            )
         except ValueError:
             raise InputError(f"{against[0]}: holds no text") from None
         quality.save(folder / _QUALITY)
         counts |= {"perplexity_of_others": _quantiles(ngrams.perplexity(others))}
-        counts |= {"score": _quantiles(quality.score(held)), "score_of_others": _quantiles(quality.score(others))}
+        counts |= {"quality": _quantiles(quality.score(held)), "quality_of_others": _quantiles(quality.score(others))}
     return Made(counts=counts)
 
 

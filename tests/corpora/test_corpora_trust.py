@@ -141,7 +141,7 @@ def test_files_and_documents_folders_become_one_folder_of_models(tmp_path: Path)
     assert [entry.role for entry in manifest.inputs] == ["good", "against"]
     assert manifest.counts["held_out_documents"] == 3
     assert manifest.counts["perplexity"]["0.95"] < manifest.counts["perplexity_of_others"]["0.05"]
-    assert manifest.counts["score"]["0.05"] > manifest.counts["score_of_others"]["0.95"]
+    assert manifest.counts["quality"]["0.05"] > manifest.counts["quality_of_others"]["0.95"]
     trust = load(tmp_path / "trust")
     assert trust.quality is not None and trust.quality.score([prose(77)])[0] > 0.8
     kept = [text for number, text in enumerate(texts, start=1) if number % 20]

@@ -37,6 +37,7 @@ _REJECTED = [("reason", pyarrow.string()), ("measure", pyarrow.float64()), ("dup
 _WIKIS = frozenset(
     f"{name}.org" for name in ("wikipedia", "wiktionary", "wikibooks", "wikisource", "wikinews", "wikiquote")
 )
+_ENCODER = json.JSONEncoder(ensure_ascii=False, sort_keys=True)
 _BATCH_CHARS = 500_000
 _BATCH_ROWS = 2_000
 _CHUNK_BYTES = 64_000_000
@@ -300,7 +301,7 @@ def _string_array(encoded: list[bytes]) -> pyarrow.StringArray:
 
 
 def _as_json(meta: dict[str, Any]) -> str:
-    return json.dumps(meta, ensure_ascii=False, sort_keys=True).encode("utf-8", "backslashreplace").decode()
+    return _ENCODER.encode(meta).encode("utf-8", "backslashreplace").decode()
 
 
 def prepare(raw: RawDocument, source: SourceConfig) -> Stripped:

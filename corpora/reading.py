@@ -1,5 +1,6 @@
 """Raw documents from files, streamed: text, JSON Lines, Parquet, HTML and Markdown pages, dumps of MediaWiki."""
 
+import codecs
 import io
 import json
 import math
@@ -202,7 +203,7 @@ def _parse(data: bytes, place: str) -> Any:
     if b"\0" in data:
         raise InputError(f"{place}: is binary, not JSON (a zero byte)")
     try:
-        text = data.decode("utf-8-sig").strip()
+        text = data.removeprefix(codecs.BOM_UTF8).decode().strip()
         return json.loads(text) if text else None
     except UnicodeDecodeError as error:
         raise InputError(f"{place}: not UTF-8 (byte {error.start} of it): save the file as UTF-8") from None

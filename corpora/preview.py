@@ -75,11 +75,16 @@ def changes(before: str, after: str) -> Counter[tuple[str, str]]:
 
 
 def _sample(source: SourceFiles, count: int, seed: int) -> list[tuple[str, RawDocument]]:
-    documents = (
+    """Documents drawn from the beginnings of the files, of each as many as of the others, in their order."""
+    files, chance = source.files[:_LOOKED_AT], random.Random(seed)
+    drawn = []
+    for number, (path, name) in enumerate(files):
+        some = list(enumerate(islice(raw_documents(source, path), max(1, _LOOKED_AT // len(files)))))
+        chance.shuffle(some)
+        # a document of each file, in any order, then a second of each
+        drawn += [(turn, chance.random(), number, place, name, raw) for turn, (place, raw) in enumerate(some[:count])]
+    chosen = sorted(sorted(drawn, key=lambda each: each[:2])[:count], key=lambda each: each[2:4])
+    return [
         ("/".join(part for part in (source.name, name, raw.key or str(raw.index)) if part), raw)
-        for path, name in source.files
-        for raw in raw_documents(source, path)
-    )
-    looked_at = list(islice(documents, _LOOKED_AT))
-    chosen = sorted(random.Random(seed).sample(range(len(looked_at)), min(count, len(looked_at))))
-    return [looked_at[place] for place in chosen]
+        for *_, name, raw in chosen
+    ]

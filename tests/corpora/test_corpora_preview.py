@@ -77,3 +77,12 @@ def test_folders_are_compared_document_by_document(tmp_path: Path) -> None:
 def test_a_document_that_stays_as_it_is_is_called_unchanged(capsys: pytest.CaptureFixture[str]) -> None:
     show_changes([("一", "同じ文。", "同じ文。"), ("二", "同じ文。\n", "同じ文。")])
     assert capsys.readouterr().out.splitlines()[1::2] == ["(unchanged)", "(blank lines or line ends alone)"]
+
+
+def test_a_preview_shows_every_file_of_a_folder(tmp_path: Path) -> None:
+    (tmp_path / "文").mkdir()
+    for name, count in (("一.jsonl", 3000), ("二.jsonl", 2), ("三.jsonl", 1)):
+        lines = (json.dumps({"text": f"{name}の第{number}話である。"}) + "\n" for number in range(count))
+        (tmp_path / "文" / name).write_text("".join(lines), "utf-8")
+    found = [each.name.split("/")[1] for each in preview(CorpusConfig([SourceConfig(str(tmp_path / "文"))]), 8)]
+    assert {name: found.count(name) for name in found} == {"一.jsonl": 5, "三.jsonl": 1, "二.jsonl": 2}

@@ -65,6 +65,8 @@ def mask_all(texts: Sequence[str]) -> list[tuple[str, dict[str, int]]]:
     return [_masked(text, signs) if signs else (text, {}) for text, signs in zip(texts, _signs(texts), strict=True)]
 
 
+_APART = "\n" * 6
+_LOOKS = 20  # two are enough for text that nobody made to need more
 _WITHIN, _BETWEEN, _DIGIT, _AT, _COLON = _BITS = tuple(1 << bit for bit in range(5))
 
 
@@ -79,7 +81,8 @@ def _table() -> np.ndarray:
 
 def _signs(texts: Sequence[str]) -> list[list[tuple[int, int]]]:
     """Where personal data may be in each text: first and last place of the signs of it."""
-    block = "\n".join(["\n" * 5, *texts, "0\n"])
+    # so far apart that no run of digits reaches from one into another
+    block = _APART.join(["", *texts, "0\n"])
     codes = np.minimum(np.frombuffer(block.encode("utf-32-le", "surrogatepass"), np.uint32), 0xFFFF)
     kinds = _table().take(codes)
     places = np.flatnonzero(kinds >= _DIGIT)
@@ -96,7 +99,7 @@ def _signs(texts: Sequence[str]) -> list[list[tuple[int, int]]]:
     others = lasts - firsts + 1 - counts
     runs = (counts > 7) | (counts == 7) & ((others > 0) | (codes[firsts - 1] != ord("/"))) | (counts > 3) & (others > 2)
     firsts, lasts = (np.concatenate([ats, colons, some[runs]]) for some in (firsts, lasts))
-    begins = np.cumsum([6, *(len(text) + 1 for text in texts)])
+    begins = np.cumsum([len(_APART), *(len(text) + len(_APART) for text in texts)])
     indices = np.searchsorted(begins, firsts, side="right") - 1
     signs: list[list[tuple[int, int]]] = [[] for _ in texts]
     for index, first, last in np.stack([indices, firsts - begins[indices], lasts - begins[indices]], axis=1).tolist():
@@ -105,11 +108,18 @@ def _signs(texts: Sequence[str]) -> list[list[tuple[int, int]]]:
 
 
 def _masked(text: str, signs: Sequence[tuple[int, int]]) -> tuple[str, dict[str, int]]:
+    """The text after as many looks as find something: what was masked may show what stands beside it in another light."""
     counts: dict[str, int] = {}
-    if found := list(_addresses(text, sorted(signs))):
-        text = _replaced(text, found, counts)
+    for _ in range(_LOOKS):
+        known = sum(counts.values())
+        if found := list(_addresses(text, sorted(signs))):
+            text = _replaced(text, found, counts)
+            (signs,) = _signs([text])
+        text = _replaced(text, _numbers(text, signs), counts)
+        if sum(counts.values()) == known:
+            break
         (signs,) = _signs([text])
-    return _replaced(text, _numbers(text, signs), counts), counts
+    return text, counts
 
 
 def _addresses(text: str, signs: Sequence[tuple[int, int]]) -> Iterator[tuple[int, int, str, str]]:
@@ -128,7 +138,8 @@ def _addresses(text: str, signs: Sequence[tuple[int, int]]) -> Iterator[tuple[in
 
 def _numbers(text: str, signs: Sequence[tuple[int, int]]) -> Iterator[tuple[int, int, str, str]]:
     for first, last in signs:
-        begin = max(0, first - 2)
+        before = text[max(0, first - 2) : first].translate(_FOLD)
+        begin = first - len(before) + len(before.rstrip("(+"))
         for match in _NUMBER.finditer(text[begin : last + 5].translate(_FOLD) if text[first].isdecimal() else ""):
             if match.lastgroup:
                 yield begin + match.start(), begin + match.end(), match.lastgroup, match[0]

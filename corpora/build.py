@@ -12,7 +12,8 @@ from corpora.deciding import decide
 from corpora.documents import STAGE
 from corpora.dropping import drop_repeated
 from corpora.normalization import digest
-from corpora.parts import PartTask, Schemas, make_part, schemas
+from corpora.parts import PartTask, make_part
+from corpora.rows import Schemas, schemas
 from corpora.sources import SourceFiles, find_sources, group_files, hash_sources, number_lines, text_bytes
 from corpora.splitting import TAIL_BELOW, TAIL_SHARE
 from corpora.writing import write_documents

@@ -93,7 +93,7 @@ class CorpusConfig:
     sources: list[SourceConfig] = field(default_factory=list)
     """The sources, in order. Of equal texts the first is kept."""
     deduplicate: bool = True
-    """Drop a document whose normalised text equals that of an earlier one."""
+    """Drop a document whose normalised text equals that of an earlier one, and look for near ones; without, both are kept."""
     near_duplicates: float = 0.8
     """Drop a document that shares at least this part of its 5-grams of characters with a longer one (Jaccard similarity); 0: none is
     dropped for that."""
@@ -148,6 +148,11 @@ class CorpusConfig:
         for name in given:
             if given.count(name) > 1:
                 raise UsageError(f"two sources are named {name}; give each its own name")
+
+    @property
+    def looks_for_near(self) -> bool:
+        """Whether near-duplicates are dropped."""
+        return self.deduplicate and self.near_duplicates > 0
 
     @property
     def further_measures(self) -> tuple[str, ...]:

@@ -93,7 +93,7 @@ def decide(files: Sequence[tuple[Path, str]], config: CorpusConfig, work: Path) 
         fate[again] = DUPLICATE
         kept = np.flatnonzero(fate == TRAIN)
     near: dict[str, Any] = {}
-    if config.near_duplicates:
+    if config.looks_for_near:
         found = _find_near(parts, kept, config.near_duplicates, work)
         pairs = zip(kept[found.kept].tolist(), found.jaccard.tolist(), strict=True)
         like = dict(zip(kept[found.dropped].tolist(), pairs, strict=True))

@@ -19,6 +19,7 @@ import pyarrow
 from corpora.card import write_card
 from corpora.documents import STAGE, document_files, read_tables
 from corpora.overlap import SHORTEST, EvaluationTexts, Shared
+from corpora.rows import REJECTION
 from corpora.strings import STRING_SUFFIXES
 from corpora.tables import RotatingWriter
 from corpora.tally import Tally
@@ -32,7 +33,6 @@ log = logging.getLogger(__name__)
 
 REASON = "contaminated"
 """Of rejected documents; their measure is the length of the longest run. Also the column that ``mark`` adds."""
-_REASONS = (("reason", pyarrow.string()), ("measure", pyarrow.float64()), ("duplicate_of", pyarrow.string()))
 _SHORTEST, _LONGEST = 8, 1000  # n-grams that are looked for; memory grows with their length
 _MANY = 0.1  # of the documents contaminated is worth a warning
 _TOLD = 20  # evaluation texts in the report
@@ -90,7 +90,7 @@ def _make(folder: Path, corpus: Path, manifest: Manifest, evaluation: Evaluation
     tally, shared = Tally(), Counter[tuple[str, str]]()
     with (
         RotatingWriter(folder, "documents", pyarrow.schema([*schema, *marks])) as kept,
-        RotatingWriter(folder / "rejected", "rejected", pyarrow.schema([*schema, *marks, *_REASONS])) as rejected,
+        RotatingWriter(folder / "rejected", "rejected", pyarrow.schema([*schema, *marks, *REJECTION])) as rejected,
     ):
         for table in progress(_tables(documents), description="looking", unit="row group", quiet=quiet):
             found = evaluation.look_in(table.column("text").to_pylist(), normalized=normalized)
@@ -142,9 +142,9 @@ def _parted(table: pyarrow.Table, found: list[Shared | None], mark: bool) -> tup
     table = table.append_column(REASON, pyarrow.array(lengths))
     leaves = (lengths > 0) & (not mark)
     refused = table.filter(pyarrow.array(leaves))
-    refused = refused.drop_columns([name for name, _ in _REASONS if name in table.column_names])
+    refused = refused.drop_columns([name for name, _ in REJECTION if name in table.column_names])
     told = ([REASON] * len(refused), lengths[leaves], [""] * len(refused))
-    for (name, kind), values in zip(_REASONS, told, strict=True):
+    for (name, kind), values in zip(REJECTION, told, strict=True):
         refused = refused.append_column(name, pyarrow.array(values, kind))
     return table.filter(pyarrow.array(~leaves)), refused
 

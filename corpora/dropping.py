@@ -10,8 +10,10 @@ import numpy as np
 import pyarrow
 import pyarrow.parquet
 
-from corpora.parts import PartTask, schemas, with_texts
+from corpora.parts import PartTask
 from corpora.repeated import Hashes, drop_lines, find_repeated, line_hashes
+from corpora.rows import schemas, with_texts
+from corpora.tables import part_writer
 from stage.parallel import run_over
 from stage.replacing import whole_file
 
@@ -83,16 +85,13 @@ def _drop(task: _Task) -> tuple[int, int]:
     """Write a file without repeated lines; how many documents changed, and how many characters they lost."""
     repeated = np.load(task.out.with_name(_REPEATED), mmap_mode="r")
     changed = characters = 0
-    settings: dict[str, Any] = {"compression": "none", "use_dictionary": False}
-    with (
-        whole_file(task.out) as partial,
-        pyarrow.parquet.ParquetWriter(partial, schemas(task.part.config).part, **settings) as writer,
-    ):
+    source, config = task.part.source.config, task.part.config
+    with whole_file(task.out) as partial, part_writer(partial, schemas(config).part) as writer:
         for table, texts in _groups(task):
             new = {row: left for row, text in enumerate(texts) if (left := drop_lines(text, repeated)[0]) != text}
             changed += len(new)
             characters += sum(len(texts[row]) - len(left) for row, left in new.items())
-            writer.write_table(with_texts(table, new, task.part) if new else table)
+            writer.write_table(with_texts(table, new, source, config) if new else table)
     return changed, characters
 
 

@@ -3,7 +3,6 @@
 import re
 from collections.abc import Iterator
 from dataclasses import asdict, replace
-from hashlib import blake2b
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -13,7 +12,8 @@ import pyarrow.parquet
 from corpora.build import finish
 from corpora.config import CorpusConfig, SourceConfig, rules_of
 from corpora.documents import STAGE, document_files, read_tables
-from corpora.parts import REPEATED, Schemas, schemas, sketch_column
+from corpora.rows import REPEATED, Schemas, column_of, compared_columns
+from corpora.tables import part_writer
 from stage.errors import ArtifactError, UsageError
 from stage.folder import Made, write_folder
 from stage.manifest import Manifest, artifact_input, read_manifest
@@ -37,8 +37,7 @@ def filter_corpus(
     """Write the documents artifact ``corpus`` anew with other rules for all sources, those that it rejected by rules among them.
 
     Documents are compared with each other again, and others are held out where other documents are kept. Those that rules had left out
-    keep the lines that ``repeated_lines`` dropped from others. Measures that were not
-    stored are an ArtifactError that names them; so are corpora of a few documents that were cut into two, and weighted sources.
+    keep the lines that ``repeated_lines`` dropped from others. Measures that were not stored are an ArtifactError that names them; so are corpora of a few documents that were cut into two, and weighted sources.
     UsageError for rules that do not exist, the rest as ``write_folder``.
     """
     manifest = read_manifest(corpus, STAGE)
@@ -74,9 +73,7 @@ def _config(manifest: Manifest, rules: str) -> CorpusConfig:
 def _make(folder: Path, corpus: Path, manifest: Manifest, config: CorpusConfig, how: dict[str, Any]) -> Made:
     files = [*document_files(corpus), *sorted((corpus / "rejected").glob("*.parquet"))]
     stored = pyarrow.parquet.read_schema(files[0])
-    own = schemas(config)
-    last = [field for field in own.part if field.name not in own.documents.names]
-    schema = Schemas(stored, pyarrow.schema([*stored, *last[:3]]), pyarrow.schema([*stored, *last]))
+    schema = Schemas.of(stored)
     (folder / "parts").mkdir()
     tasks = [_Task(file, folder / "parts" / f"{at:06d}.parquet", config, schema.part) for at, file in enumerate(files)]
     for _ in run_over(_judge_again, tasks, description="judging", **how):
@@ -94,12 +91,12 @@ def _make(folder: Path, corpus: Path, manifest: Manifest, config: CorpusConfig, 
 
 def _judge_again(task: _Task) -> None:
     rules = rules_of(task.config.sources[0], task.config)
-    with pyarrow.parquet.ParquetWriter(task.part, task.schema, compression="none", use_dictionary=False) as writer:
+    with part_writer(task.part, task.schema) as writer:
         for table in _pieces(task.file):
-            columns = {
+            stored = {
                 name: table.column(name).to_numpy() for name in ("chars", *rules.names) if name in table.column_names
             }
-            ruled = rules.verdicts(columns) if table.num_rows else []
+            ruled = rules.verdicts(stored) if table.num_rows else []
             old = table.column("reason").to_pylist() if "reason" in table.column_names else [""] * table.num_rows
             measures = table.column("measure").to_pylist() if "measure" in table.column_names else [0.0] * len(old)
             again = [not reason or reason in REPEATED or bool(_RULE.search(reason)) for reason in old]
@@ -113,18 +110,13 @@ def _judge_again(task: _Task) -> None:
                 "reason": [reason for reason, _ in verdicts],
                 "measure": [value for _, value in verdicts],
                 "duplicate_of": [""] * len(texts),
-                "digest": [blake2b(text.encode(), digest_size=16).digest() for text in texts],
-                "sketch": sketch_column(texts, task.config),
+                **compared_columns(texts, [text.encode() for text in texts], task.config),
             }
-            writer.write_table(
-                pyarrow.Table.from_arrays(
-                    [
-                        pyarrow.array(new[field.name], field.type) if field.name in new else table.column(field.name)
-                        for field in task.schema
-                    ],
-                    schema=task.schema,
-                )
-            )
+            columns = [
+                column_of(new[field.name], field.type, len(texts)) if field.name in new else table.column(field.name)
+                for field in task.schema
+            ]
+            writer.write_table(pyarrow.Table.from_arrays(columns, schema=task.schema))
 
 
 def _pieces(file: Path) -> Iterator[pyarrow.Table]:

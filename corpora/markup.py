@@ -28,6 +28,8 @@ class Stripped(NamedTuple):
     verdict: tuple[str, float] | None = None
     is_page: bool = False
     """Whether it was a page of the web."""
+    is_repaired: bool = False
+    """Whether the text had been read in a wrong encoding."""
 
 
 def find_markup(text: str) -> str:

@@ -10,8 +10,9 @@ from pathlib import Path
 from corpora.config import CorpusConfig
 from corpora.documents import document_files, iterate_file
 from corpora.normalization import normalize
-from corpora.parts import judge, mask_documents, prepare, raw_documents
+from corpora.parts import raw_documents
 from corpora.reading import RawDocument
+from corpora.rows import judge, mask_documents, prepare
 from corpora.sources import SourceFiles, find_sources
 
 _LOOKED_AT = 2000
@@ -34,7 +35,7 @@ def preview(config: CorpusConfig, count: int) -> Iterator[Previewed]:
     for number, source in enumerate(sources):
         share = count // len(sources) + (number < count % len(sources))
         for name, raw in _sample(source, share, config.seed):
-            plain = prepare(raw, source.config)
+            plain = prepare(raw, source.config, config)
             after = plain.text if plain.verdict else normalize(plain.text, source.config.normalization)
             after = mask_documents([after], [plain], source.config)[0][0]
             reason = plain.verdict[0] if plain.verdict else judge([after], source.config, config)[0][0]

@@ -14,9 +14,10 @@ from corpora.blocks import normalize_all
 from corpora.config import CorpusConfig, SourceConfig
 from corpora.documents import STAGE as DOCUMENTS
 from corpora.documents import iterate_texts
-from corpora.parts import prepare, raw_documents
+from corpora.parts import raw_documents
 from corpora.perplexity import Ngrams, load_ngrams, train_ngrams
 from corpora.quality import Quality, load_quality, train_quality
+from corpora.rows import prepare
 from corpora.sources import find_sources, hash_sources
 from stage.errors import InputError, UsageError
 from stage.folder import Made, write_folder
@@ -130,9 +131,10 @@ def _texts(paths: Sequence[str]) -> Iterator[str]:
         if _is_artifact(path):
             yield from iterate_texts(path)
             continue
-        for source in find_sources(CorpusConfig([SourceConfig(path)])):
+        config = CorpusConfig([SourceConfig(path)])
+        for source in find_sources(config):
             raw = (document for file, _ in source.files for document in raw_documents(source, file))
-            plain = (prepare(document, source.config) for document in raw)
+            plain = (prepare(document, source.config, config) for document in raw)
             texts = (each.text for each in plain if not each.verdict and each.text)
             while batch := list(islice(texts, _BATCH)):
                 yield from normalize_all(batch)

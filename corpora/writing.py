@@ -12,7 +12,7 @@ import pyarrow.parquet
 
 from corpora.deciding import DUPLICATE, NEAR_DUPLICATE, REJECTED, VALID, Fates
 from corpora.judging import japanese_ratio
-from corpora.parts import REPEATED, Schemas
+from corpora.rows import REPEATED, Schemas
 from corpora.splitting import choose_share, cut_tail
 from corpora.tables import RotatingWriter
 from corpora.tally import Tally

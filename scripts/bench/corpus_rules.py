@@ -15,7 +15,8 @@ import numpy as np
 from corpora.blocks import normalize_all
 from corpora.config import CorpusConfig, SourceConfig
 from corpora.measures import measure
-from corpora.parts import prepare, raw_documents
+from corpora.parts import raw_documents
+from corpora.rows import prepare
 from corpora.rules import PRESETS, parse_rules
 from corpora.sources import find_sources
 from scripts.bench.corpus import CORPORA
@@ -54,12 +55,13 @@ def main() -> None:
 
 def documents(path: str) -> Iterator[tuple[list[str], list[str]]]:
     """Names and texts of a corpus in batches."""
-    source = find_sources(CorpusConfig([SourceConfig(path)]))[0]
+    config = CorpusConfig([SourceConfig(path)])
+    source = find_sources(config)[0]
     keys: list[str] = []
     texts: list[str] = []
     for raw in (raw for file, _ in source.files for raw in raw_documents(source, file)):
         keys.append(str(raw.meta.get("id", raw.index)))
-        texts.append(prepare(raw, source.config).text)
+        texts.append(prepare(raw, source.config, config).text)
         if len(texts) == _BATCH:
             yield keys, normalize_all(texts)
             keys, texts = [], []

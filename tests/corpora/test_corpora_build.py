@@ -269,6 +269,14 @@ def test_repaired_text_is_not_taken_for_text_that_got_lost(tmp_path: Path, caplo
     assert not caplog.records
 
 
+def test_a_field_of_the_users_that_is_named_mojibake_is_no_repair(tmp_path: Path) -> None:
+    ruby = "猫《ねこ》は窓辺《まどべ》で眠《ねむ》っていた。" * 3
+    source = write_lines(tmp_path / "a.jsonl", [ruby], mojibake="no")
+    build(tmp_path / "out", source)
+    table = frame(tmp_path / "out")
+    assert table.raw_chars.sum() == len(ruby) and json.loads(table.meta[0])["mojibake"] == "no"
+
+
 def test_what_holds_no_documents_is_passed_over_in_a_folder(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     folder = tmp_path / "in"
     folder.mkdir()

@@ -128,7 +128,7 @@ def test_a_build_that_is_interrupted_meanwhile_reads_nothing_again(
 
         patch.setattr(dropping, "with_texts", failing)
         build(texts, tmp_path / "out")
-    monkeypatch.setattr(parts, "_judged", lambda *_: pytest.fail("a document is read again"))
+    monkeypatch.setattr(parts, "judged_rows", lambda *_: pytest.fail("a document is read again"))
     build(texts, tmp_path / "out")
     for found, table in zip(tables(tmp_path / "out"), tables(tmp_path / "straight"), strict=True):
         pandas.testing.assert_frame_equal(found, table)

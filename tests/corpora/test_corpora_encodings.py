@@ -12,8 +12,8 @@ from corpora.config import CorpusConfig, SourceConfig
 from corpora.encodings import evidence, find_encoding, read_text
 from corpora.judging import mend
 from corpora.mojibake import find_mojibake
-from corpora.parts import PartTask, _judged
 from corpora.reading import RawDocument, read_file
+from corpora.rows import judged_rows
 from corpora.sources import find_sources
 from stage.errors import InputError
 
@@ -329,12 +329,12 @@ def test_rows_are_repaired_or_rejected_with_the_offset(tmp_path: Path) -> None:
     path = tmp_path / "a.txt"
     path.write_text(SENTENCES[0], encoding="utf-8")
     config = CorpusConfig([SourceConfig(str(path))])
-    task = PartTask(tmp_path / "part", find_sources(config)[0], config)
+    files = find_sources(config)[0]
     text = SENTENCES[1] + "\n" + SENTENCES[0]
-    [row] = _judged([(RawDocument(0, western(text.encode()), {"n": 1}), "a")], task).to_pylist()
+    [row] = judged_rows([(RawDocument(0, western(text.encode()), {"n": 1}), "a")], files, config).to_pylist()
     assert (row["text"], row["reason"], row["raw_bytes"] > row["chars"]) == (text, "", True)
     assert json.loads(row["meta"]) == {"n": 1, "mojibake": "UTF-8 read as Latin-1"}
     damaged = "見出し\r\n" + text.encode().decode("cp932", "replace")
-    [row] = _judged([(RawDocument(0, damaged), "a")], task).to_pylist()
+    [row] = judged_rows([(RawDocument(0, damaged), "a")], files, config).to_pylist()
     assert (row["text"], row["reason"], row["measure"]) == (damaged, "mojibake", 5.0)
     assert "--rules" not in mend(row["reason"])

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from corpora.characters import CLASSES, count_classes, japanese_share
 from corpora.config import CorpusConfig, SourceConfig, source_names
 from corpora.judging import has_lone_surrogate, mend
-from corpora.parts import judge
+from corpora.rows import judge
 from corpora.splitting import choose_valid, cut_tail, splits_tails
 from stage.errors import UsageError
 

@@ -179,8 +179,8 @@ def test_a_build_that_is_killed_within_a_range_ends_with_the_same_bytes(workers:
         from corpora import parts, ranges
         from corpora.config import CorpusConfig, SourceConfig
 
-        judged = parts._judged
-        parts._judged = lambda *given: time.sleep(0.02) or judged(*given)
+        judged = parts.judged_rows
+        parts.judged_rows = lambda *given: time.sleep(0.02) or judged(*given)
         parts._BATCH_ROWS, parts._CHUNK_BYTES = 7, 8000
         ranges._RANGE_BYTES, corpora.build._SMALL_BYTES = 20_000, 0
         if __name__ == "__main__":

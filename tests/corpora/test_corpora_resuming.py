@@ -60,17 +60,17 @@ def assert_equal_folders(one: Path, other: Path) -> None:
 def failing(monkeypatch: pytest.MonkeyPatch, calls: int, error: BaseException) -> tuple[Callable[[], None], list[int]]:
     """Count the documents that are judged, and fail after some calls; the function lets it work again."""
     counted: list[int] = []
-    judged = parts._judged
+    judged = parts.judged_rows
     left = [calls]
 
-    def counting(batch: list[Any], task: PartTask) -> Any:
+    def counting(*given: Any) -> Any:
         left[0] -= 1
         if left[0] < 0:
             raise error
-        counted.append(len(batch))
-        return judged(batch, task)
+        counted.append(len(given[0]))
+        return judged(*given)
 
-    monkeypatch.setattr(parts, "_judged", counting)
+    monkeypatch.setattr(parts, "judged_rows", counting)
     return (lambda: left.__setitem__(0, 10**9)), counted
 
 
@@ -144,7 +144,7 @@ def test_a_build_that_is_killed_again_and_again_ends_with_the_same_bytes(
 
         parts._BATCH_ROWS, parts._CHUNK_BYTES = 7, 8000
         corpora.sources._GROUP_BYTES, corpora.build._SMALL_BYTES = 1, 0
-        parts._judged = slowly(parts._judged, 0.02)
+        parts.judged_rows = slowly(parts.judged_rows, 0.02)
         corpora.build.write_card = slowly(corpora.build.write_card, 0.5)
         if __name__ == "__main__":
             corpora.build.build_corpus(CorpusConfig([SourceConfig(sys.argv[1])]), sys.argv[2], workers=int(sys.argv[3]))

@@ -12,6 +12,7 @@ from corpora import build_corpus
 from corpora.config import CorpusConfig, SourceConfig
 from corpora.decontamination import decontaminate
 from corpora.filtering import filter_corpus
+from corpora.preview import preview
 from scripts.main import run
 from stage.errors import ArtifactError, InputError, UsageError
 from stage.manifest import Manifest, check_outputs, read_manifest
@@ -80,6 +81,7 @@ def test_a_near_duplicate_goes_and_the_longer_one_stays(tmp_path: Path) -> None:
     assert (reason, twin) == ("near_duplicate", "a/a.jsonl/7") and 0.9 < jaccard < 1
     assert len(left_out) == 2 and manifest.counts["near_duplicates"]["threshold"] == 0.8
     assert build(tmp_path / "off", source, near_duplicates=0.0).counts["documents"] == 100
+    assert build(tmp_path / "all", source, deduplicate=False).counts["documents"] == 101
     assert build(tmp_path / "long", source, near_min_chars=10_000).counts["documents"] == 100
 
 
@@ -208,6 +210,11 @@ def test_unwanted_words_and_domains_are_left_out(tmp_path: Path) -> None:
     assert found.keys() == {"5", "6"} and found["5"][0] == "ng_share<=0.05" and found["6"][0] == "blocked_domain"
     assert frame(tmp_path / "out").ng_hits.max() == 1
     assert [entry.role for entry in manifest.inputs] == ["source", "list", "list"]
+    reasons = [each.reason for each in preview(CorpusConfig([source], **lists), 60)]
+    assert [(at, reason) for at, reason in enumerate(reasons) if reason] == [
+        (5, "ng_share<=0.05"),
+        (6, "blocked_domain"),
+    ]
     with pytest.raises(UsageError, match="the measure ng_hits needs --ng_words"):
         build(tmp_path / "none", SourceConfig(source.path, rules="ng_hits<=3"))
     with pytest.raises(UsageError, match="--measures run,quality: quality needs --trust"):

@@ -215,7 +215,7 @@ def _digest(*tables: object) -> str:
 
 _JA_RULES = [(rule.name, rule.pattern.pattern) for rule in (*LINE_RULES, *DOCUMENT_RULES)]
 PRESETS = {
-    "ja-v1": _digest("ja-v1", _JA_RULES, KEPT, _HALF, sorted(_VOICED.items()), _LETTER_SPACED),
+    "ja-v1": _digest("ja-v1", _JA_RULES, KEPT, _HALF, sorted(_VOICED.items()), _LETTER_SPACED, _MOST_MARKS),
     "code": _digest("code", [(rule.name, rule.pattern.pattern) for rule in _CODE_RULES]),
     "none": _digest("none"),
 }

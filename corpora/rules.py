@@ -108,8 +108,10 @@ def _preset(name: str) -> list[str]:
             raise UsageError(f"{name}: holds {len(presets)} presets, but a .yaml file with one preset is expected")
         return next(iter(presets.values()))["rules"]
     if name not in PRESETS:
-        near = ", ".join(get_close_matches(name, PRESETS, n=3) or PRESETS)
-        raise UsageError(f"there are no rules {name!r}: it must be {near}, or a .yaml file with one preset")
+        hint = f" (did you mean {near[0]}?)" if (near := get_close_matches(name, PRESETS)) else ""
+        raise UsageError(
+            f"there are no rules {name!r}{hint}: it must be {', '.join(PRESETS)}, or a .yaml file with one preset"
+        )
     return PRESETS[name]["rules"]
 
 

@@ -1,16 +1,12 @@
 """A model to numbers: bits per character, tasks with baselines, intervals, comparisons."""
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+
+from stage.exports import exports
 
 if TYPE_CHECKING:
-    from eval.evaluation import evaluate
+    from eval.evaluation import evaluate as evaluate
+
+__getattr__ = exports(__name__, {"evaluate": "eval.evaluation"})
 
 __all__ = ["evaluate"]
-
-
-def __getattr__(name: str) -> Any:
-    if name == "evaluate":
-        from eval.evaluation import evaluate
-
-        return evaluate
-    raise AttributeError(f"module 'eval' has no attribute {name!r}")

@@ -1,8 +1,8 @@
 """jgpt: the language model. Public names are imported when first used, so that ``import jgpt`` loads no torch."""
 
-from importlib import import_module
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
+from stage.exports import exports
 from stage.version import VERSION as __version__
 
 if TYPE_CHECKING:
@@ -13,19 +13,16 @@ if TYPE_CHECKING:
     from jgpt.model.gpt import GPT as GPT
     from jgpt.training.pretrain import pretrain as pretrain
 
-_PUBLIC = {
-    "GPT": "jgpt.model.gpt",
-    "export_model": "jgpt.interchange.export",
-    "generate": "jgpt.generation.generate",
-    "load_model": "jgpt.model.folder",
-    "pretrain": "jgpt.training.pretrain",
-    "write_shards": "jgpt.data.shards",
-}
+__getattr__ = exports(
+    __name__,
+    {
+        "GPT": "jgpt.model.gpt",
+        "export_model": "jgpt.interchange.export",
+        "generate": "jgpt.generation.generate",
+        "load_model": "jgpt.model.folder",
+        "pretrain": "jgpt.training.pretrain",
+        "write_shards": "jgpt.data.shards",
+    },
+)
 
 __all__ = ["GPT", "__version__", "export_model", "generate", "load_model", "pretrain", "write_shards"]
-
-
-def __getattr__(name: str) -> Any:
-    if name in _PUBLIC:
-        return getattr(import_module(_PUBLIC[name]), name)
-    raise AttributeError(f"module 'jgpt' has no attribute {name!r}")

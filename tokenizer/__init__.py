@@ -1,7 +1,8 @@
 """Text to ids and back: train, encode, decode, measure, interchange."""
 
-from importlib import import_module
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+
+from stage.exports import exports
 
 if TYPE_CHECKING:
     from tokenizer.japanese import JapaneseTokenizer as JapaneseTokenizer
@@ -9,16 +10,13 @@ if TYPE_CHECKING:
     from tokenizer.opening import losses as losses
     from tokenizer.training import train_tokenizer as train_tokenizer
 
-_HOMES = {
-    "JapaneseTokenizer": "tokenizer.japanese",
-    "load": "tokenizer.opening",
-    "losses": "tokenizer.opening",
-    "train_tokenizer": "tokenizer.training",
-}
+__getattr__ = exports(
+    __name__,
+    {
+        "JapaneseTokenizer": "tokenizer.japanese",
+        "load": "tokenizer.opening",
+        "losses": "tokenizer.opening",
+        "train_tokenizer": "tokenizer.training",
+    },
+)
 __all__ = ["JapaneseTokenizer", "load", "losses", "train_tokenizer"]
-
-
-def __getattr__(name: str) -> Any:
-    if name not in _HOMES:
-        raise AttributeError(f"module 'tokenizer' has no attribute {name!r}")
-    return getattr(import_module(_HOMES[name]), name)

@@ -130,7 +130,7 @@ def test_other_rules_give_what_a_build_with_them_gives(tmp_path: Path) -> None:
         ArtifactError, match="have the measure compression: build the corpus again with --measures compression"
     ):
         filter_corpus(tmp_path / "all", tmp_path / "none", "llm-jp", workers=1, quiet=True)
-    with pytest.raises(UsageError, match="there are no rules 'swalow': it must be swallow"):
+    with pytest.raises(UsageError, match=r"there are no rules 'swalow' \(did you mean swallow\?\)"):
         filter_corpus(tmp_path / "all", tmp_path / "none", "swalow", workers=1, quiet=True)
     with pytest.raises(InputError, match="no document is left"):
         filter_corpus(tmp_path / "all", tmp_path / "none", "chars>=100000", workers=1, quiet=True)

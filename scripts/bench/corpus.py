@@ -9,6 +9,8 @@ The whole: reading, normalising, judging (length, lines, repeated characters, la
 exact and near deduplication, and writing, by ``jgpt corpus build``, by HojiChar and by datatrove as far as these have the steps:
 HojiChar's language is a look for kana, it writes JSON Lines, and it does not leave out the steps behind the one that rejects; datatrove normalises nothing, its language and NG words want downloads,
 and of its deduplication the signatures alone are counted. It is given the first documents only (``--few``), being slow.
+
+``--steps`` prints instead what each step of the whole costs, in milliseconds a megabyte, without the others.
 """
 
 import argparse
@@ -18,12 +20,13 @@ import os
 import statistics
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from functools import partial
 from pathlib import Path
 from typing import Any
 
-from corpora import build_corpus
+from corpora import build as build_module
+from corpora import build_corpus, parts, rows
 from corpora.blocks import normalize_all
 from corpora.config import CorpusConfig, SourceConfig
 from corpora.normalization import normalize
@@ -44,7 +47,11 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--few", type=int, default=40, help="Documents for datatrove.")
     parser.add_argument("--only", nargs="+", default=list(CORPORA), choices=CORPORA)
+    parser.add_argument("--steps", action="store_true")
     given = parser.parse_args()
+    if given.steps:
+        steps(given.data, given.only, given.rounds)
+        return
     print(f"load {os.getloadavg()[0]:.1f}\n\n| corpus | what | MB/s | times as fast |\n|---|---|---|---|")
     for name in given.only:
         with gzip.open(given.data / CORPORA[name], "rb") as stream:
@@ -72,6 +79,64 @@ def main() -> None:
             ours = "ja-v1" if row in normalizers([]) else "the whole"
             ratio = f"{speeds[ours] / speed:.1f}" if row in normalizers([]) or row in ("HojiChar", "datatrove") else ""
             print(f"| {name} | {row} | {speed:.3g} | {ratio} |", flush=True)
+
+
+STEPS = {
+    "reading": (parts, "_batches"),
+    "glance": (rows, "need_a_look"),
+    "markup and mojibake": (rows, "prepare"),
+    "normalising": (rows, "normalize_all"),
+    "masks": (rows, "mask_documents"),
+    "measures": (rows, "measure"),
+    "sketches": (rows, "sketches"),
+    "deciding": (build_module, "decide"),
+    "writing documents": (build_module, "write_documents"),
+    "hashing": (build_module, "hash_sources"),
+    "the whole": (build_module, "build_corpus"),
+}
+
+
+def steps(data: Path, corpora: list[str], rounds: int) -> None:
+    """Time the steps of a build by one process, the fastest of some rounds; a generator's time is that between its results."""
+    spent: dict[str, float] = {}
+
+    def timed(step: str, function: Callable[..., Any]) -> Callable[..., Any]:
+        def run(*given: Any, **named: Any) -> Any:
+            started = time.perf_counter()
+            result = function(*given, **named)
+            spent[step] = spent.get(step, 0.0) + time.perf_counter() - started
+            return drawn(step, result) if isinstance(result, Iterator) else result
+
+        return run
+
+    def drawn(step: str, results: Iterator[Any]) -> Iterator[Any]:
+        while True:
+            started = time.perf_counter()
+            result = next(results, None)
+            spent[step] += time.perf_counter() - started
+            if result is None:
+                return
+            yield result
+
+    for step, (module, name) in STEPS.items():
+        setattr(module, name, timed(step, getattr(module, name)))
+    print(f"load {os.getloadavg()[0]:.1f}\n\n| corpus | {' | '.join(STEPS)} |\n|---|{'---|' * len(STEPS)}")
+    for name in corpora:
+        with tempfile.TemporaryDirectory() as folder:
+            source = Path(folder) / f"{name}.jsonl"
+            with gzip.open(data / CORPORA[name], "rb") as stream:
+                source.write_bytes(stream.read())
+            megabytes = source.stat().st_size / 1e6
+            config = CorpusConfig([SourceConfig(str(source), rules=_RULES)])
+            found: list[dict[str, float]] = []
+            for _ in range(rounds + 1):
+                spent.clear()
+                build_module.build_corpus(config, tempfile.mkdtemp(dir=folder) + "/out", workers=1, quiet=True)
+                found.append(dict(spent))
+        best = min(found[1:], key=lambda each: each["the whole"])
+        print(
+            f"| {name} | {' | '.join(f'{1000 * best.get(step, 0.0) / megabytes:.1f}' for step in STEPS)} |", flush=True
+        )
 
 
 def build(source: Path, folder: Path, rules: str = "minimal", **fields: Any) -> Callable[[], object]:

@@ -1,7 +1,8 @@
-"""What each preset of rules rejects of good text: ``python -m scripts.bench.corpus_rules --data DIR``.
+"""What each preset of rules rejects of good text, and what is masked: ``python -m scripts.bench.corpus_rules --data DIR``.
 
 Documents of the corpora of the recipe aozora-kyoto-livedoor, without markup and normalised; for each preset the share of documents and of
-characters that it rejects, and its commonest reasons. ``--ids N`` names so many rejected documents of each, to be read.
+characters that it rejects, and its commonest reasons; then how much of each kind of personal data is masked where masks are on.
+``--ids N`` names so many rejected documents of each, to be read.
 """
 
 import argparse
@@ -14,6 +15,7 @@ import numpy as np
 
 from corpora.blocks import normalize_all
 from corpora.config import CorpusConfig, SourceConfig
+from corpora.masking import mask_all
 from corpora.measures import measure
 from corpora.parts import raw_documents
 from corpora.rows import prepare
@@ -33,12 +35,16 @@ def main() -> None:
     presets = {name: parse_rules(name) for name in PRESETS if name not in ("none", "english", "code")}
     names = {name for rules in presets.values() for name in rules.names}
     print("| preset | corpus | documents | characters | commonest reasons |\n|---|---|---|---|---|")
+    masks: dict[str, Counter[str]] = {}
     for corpus, path in CORPORA.items():
         ids: list[str] = []
         found: list[dict[str, np.ndarray]] = []
+        masks[corpus] = Counter()
         for keys, texts in documents(str(given.data / path)):
             ids += keys
             found.append(measure(texts, names))
+            for _, counts in mask_all(texts):
+                masks[corpus].update(counts)
         columns = {name: np.concatenate([each[name] for each in found]) for name in found[0]}
         for name, rules in presets.items():
             reasons = [reason for reason, _ in rules.verdicts(columns)]
@@ -51,6 +57,9 @@ def main() -> None:
             places = np.flatnonzero(rejected).tolist()
             for place in random.Random(0).sample(places, min(given.ids, len(places))):
                 print(f"    {ids[place]}: {reasons[place]}")
+    print("\n| corpus | masked |\n|---|---|")
+    for corpus, counts in masks.items():
+        print(f"| {corpus} | {', '.join(f'{kind} {count}' for kind, count in counts.most_common()) or 'nothing'} |")
 
 
 def documents(path: str) -> Iterator[tuple[list[str], list[str]]]:

@@ -8,8 +8,9 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from eval.metrics import balanced_accuracy, macro_f1
 from eval.scoring import Request, Scores, encode_choices
-from eval.statistics import balanced_accuracy, bootstrap_confusion, bootstrap_mean, macro_f1
+from eval.statistics import bootstrap_confusion, bootstrap_mean
 
 NORMALISATIONS = {"accuracy": "sum", "accuracy_per_character": "per_character", "accuracy_pmi": "pmi"}
 """Accuracy metrics and the score whose greatest value is the prediction.

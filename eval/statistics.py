@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -9,8 +10,10 @@ from numpy.typing import ArrayLike, NDArray
 _CELLS = 1 << 22  # indices drawn at once: 32 MB
 
 
-Interval = dict[str, float]
-"""``value`` with ``low`` and ``high``, as for JSON; without bounds where fewer than two items stand behind it."""
+Interval = dict[str, Any]
+"""``value`` with ``low`` and ``high``, as for JSON; without bounds where fewer than two items stand behind it.
+
+The value is None where it is undefined."""
 
 
 def bootstrap_mean(values: ArrayLike, resamples: int, seed: int) -> Interval:
@@ -52,20 +55,29 @@ def bootstrap_confusion(
     return _interval(value, statistic(drawn.reshape(resamples, *matrix.shape).astype(np.float64)))
 
 
-def balanced_accuracy(confusion: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Mean recall over the classes that occur in the gold labels; [..., K, K] -> [...]."""
-    total = confusion.sum(-1)
-    right = np.diagonal(confusion, axis1=-2, axis2=-1)
-    recall = np.divide(right, total, out=np.zeros_like(right), where=total > 0)
-    return np.asarray(recall.sum(-1) / np.maximum(1, (total > 0).sum(-1)))
+def bootstrap_pairs(
+    gold: ArrayLike,
+    predicted: ArrayLike,
+    statistic: Callable[[NDArray[np.float64], NDArray[np.float64]], NDArray[np.float64]],
+    resamples: int,
+    seed: int,
+) -> Interval:
+    """A statistic of two rows of numbers [N], resampling the N pairs; ``statistic`` maps twice [..., N] to [...].
 
-
-def macro_f1(confusion: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Mean F1 over the classes that occur in gold labels or predictions; [..., K, K] -> [...]."""
-    both = confusion.sum(-1) + confusion.sum(-2)
-    right = np.diagonal(confusion, axis1=-2, axis2=-1)
-    f1 = np.divide(2 * right, both, out=np.zeros_like(right), where=both > 0)
-    return np.asarray(f1.sum(-1) / np.maximum(1, (both > 0).sum(-1)))
+    Where it is undefined (a correlation with a constant) the value is None; undefined resamples are left out.
+    """
+    one, other = np.asarray(gold, np.float64), np.asarray(predicted, np.float64)
+    value = float(statistic(one, other)) if len(one) > 1 else math.nan
+    if math.isnan(value):
+        return {"value": None}
+    generator = np.random.default_rng(seed)
+    rows = max(1, _CELLS // len(one) // 8)
+    found = []
+    for begin in range(0, resamples, rows):
+        drawn = generator.integers(0, len(one), size=(min(resamples, begin + rows) - begin, len(one)))
+        found.append(statistic(one[drawn], other[drawn]))
+    resampled = np.concatenate(found)
+    return _interval(value, resampled[~np.isnan(resampled)])
 
 
 def mcnemar(only_a: int, only_b: int) -> float:
@@ -76,5 +88,7 @@ def mcnemar(only_a: int, only_b: int) -> float:
 
 
 def _interval(value: float, resampled: NDArray[np.float64]) -> Interval:
+    if not len(resampled):
+        return {"value": value}
     low, high = np.quantile(resampled, (0.025, 0.975))
     return {"value": value, "low": float(low), "high": float(high)}

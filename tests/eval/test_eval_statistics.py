@@ -4,12 +4,11 @@ import numpy as np
 import pytest
 
 import eval.statistics
+from eval.metrics import balanced_accuracy, macro_f1
 from eval.statistics import (
-    balanced_accuracy,
     bootstrap_confusion,
     bootstrap_mean,
     bootstrap_ratio,
-    macro_f1,
     mcnemar,
 )
 

@@ -3,6 +3,7 @@
 import difflib
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Literal
 
 from stage.errors import UsageError
 
@@ -18,27 +19,37 @@ def task_names() -> list[str]:
 
 
 def check_task_name(name: str) -> None:
-    """Raise UsageError with the nearest names for a task that does not exist."""
+    """Raise UsageError with the nearest names for a task that does not exist; a path of a YAML file may be anything."""
     names = task_names()
-    if name in names:
+    if name in names or name.endswith((".yaml", ".yml")):
         return
     near = difflib.get_close_matches(name, names, n=2, cutoff=0.5)
     hint = f"did you mean {' or '.join(near)}? " if near else ""
-    raise UsageError(f"unknown task {name!r}: {hint}the tasks are {', '.join(names)}")
+    raise UsageError(f"unknown task {name!r}: {hint}the tasks are {', '.join(names)}, and YAML files of your own")
 
 
 @dataclass
 class EvalConfig:
-    """Settings of an evaluation; bits per character are always measured."""
+    """Settings of an evaluation."""
 
     tasks: list[str] = field(default_factory=lambda: list(INTRINSIC))
-    """Tasks beside bits per character: particle, continuation (from any corpus), jcommonsenseqa, jnli (need --data)."""
+    """Tasks of `jgpt eval tasks`, or YAML files of one's own; particle and continuation come from any corpus."""
+    method: Literal["auto", "likelihood", "generate", "finetune"] = "auto"
+    """How: the likelihood of each choice, a generated answer, or fine-tuning on the train split; auto: as is usual for a task."""
+    split: Literal["valid", "train", "test"] = "valid"
+    """The split that is measured."""
     shots: int = 0
-    """Solved examples before each question, from the training file of the task; the intrinsic tasks take none."""
+    """Solved examples before each question, from the train split of the task; the intrinsic tasks take none."""
+    draw: Literal["fixed", "each"] = "fixed"
+    """Whether all questions have the same solved examples, or each has its own."""
+    prompt: str = ""
+    """Form of the prompt, as `jgpt eval show TASK` lists them; empty for the first of each task."""
     limit: int = 0
     """At most so many items a task; 0 means all."""
-    split: str = "valid"
-    """The split that is measured."""
+    language: bool = True
+    """Measure bits per character on the documents of the shards."""
+    contamination: bool = True
+    """Look for the items in the text that the model was trained on, and report the score without those that are there."""
     max_characters: int = 0
     """At most about so many characters, in whole documents, for bits per character; 0 means all."""
     ngram_tokens: int = 10_000_000
@@ -47,6 +58,8 @@ class EvalConfig:
     """Resamples behind each 95 % interval."""
     batch_tokens: int = 4096
     """Tokens in a batch, padding included; bounds the memory for logits."""
+    reference: bool = False
+    """Compute every request alone, without sharing what they have in common: slow, to check the fast way."""
     seed: int = 0
     """Draws items, solved examples and resamples."""
 
@@ -58,10 +71,18 @@ class EvalConfig:
             check_task_name(name)
         if self.shots > 0 and set(self.tasks) <= set(INTRINSIC):
             raise UsageError(f"shots {self.shots}: has no effect, the tasks {', '.join(self.tasks)} take no examples")
-        if len(set(self.tasks)) < len(self.tasks):
+        if self.draw == "each" and not self.shots:
+            raise UsageError("draw each: has no effect without shots")
+        called = [Path(name).stem for name in self.tasks]
+        if len(set(called)) < len(called):
             raise UsageError(f"tasks {','.join(self.tasks)}: names a task twice")
-        if self.split != "valid":
-            raise UsageError(f"split {self.split!r}: only the split valid is measured")
+        for name, known in (
+            ("method", ("auto", "likelihood", "generate", "finetune")),
+            ("split", ("valid", "train", "test")),
+            ("draw", ("fixed", "each")),
+        ):
+            if getattr(self, name) not in known:
+                raise UsageError(f"{name} {getattr(self, name)!r}: must be one of {', '.join(known)}")
         least = {"ngram_tokens": 1, "bootstrap": 100, "batch_tokens": 1}
         for name in ("shots", "limit", "max_characters", *least, "seed"):
             if getattr(self, name) < least.get(name, 0):

@@ -2,34 +2,50 @@
 
 import json
 import logging
-import math
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict
 from itertools import chain
 from pathlib import Path
 from typing import Any
 
-from eval.config import EvalConfig
+from corpora.normalization import normalize_prompt
+from eval.config import INTRINSIC, EvalConfig
 from eval.documents import Documents
+from eval.examples import Example
 from eval.intrinsic import build_intrinsic
 from eval.language import held_out, language_record
-from eval.multiple_choice import ChoiceTask, ItemScores, encode_items, measure, predict, score_items, trivial_baselines
+from eval.likelihood import TokenModel
+from eval.measuring import (
+    Outcome,
+    below_majority,
+    by_generation,
+    by_likelihood,
+    examples_of,
+    figures,
+    groups,
+    trivial,
+)
+from eval.multiple_choice import ChoiceTask
 from eval.ngram import KneserNey
-from eval.scoring import ModelScorer, is_cut
-from eval.task import build_items, find_tasks
+from eval.origin import shards_of
+from eval.preparing import Prepared, prepare
+from eval.prompts import items, render
+from eval.scoring import ModelScorer
+from eval.store import Store
+from eval.task import Prompt
 from jgpt.data.shards import ShardSet, pooled
 from jgpt.model.folder import load_config, load_model, model_input
-from jgpt.model.gpt import GPT
-from stage.errors import ArtifactError, UsageError
+from stage.errors import ArtifactError
 from stage.files import sha256_file
 from stage.folder import Made, write_folder
-from stage.manifest import NAME as MANIFEST
-from stage.manifest import Input, Manifest, artifact_input, read_manifest, write_json
+from stage.manifest import Manifest, artifact_input, write_json
 from tokenizer import JapaneseTokenizer
 
 log = logging.getLogger(__name__)
 
-SCHEMA = 1
+SCHEMA = 2
+_FOUND = "found"
+"""The folder for scores of items while a run is at work."""
 
 
 def evaluate(
@@ -46,12 +62,13 @@ def evaluate(
 ) -> Manifest:
     """Measure a model folder, or one of its checkpoints, on all the shards that it was trained on or on ``shards``.
 
-    ``data`` holds the files of the tasks that need some. Raises ArtifactError for folders that are not what they should
-    be, UsageError where something is missing from the request, InputError for data files that are not as declared.
+    ``data`` holds the files of the tasks that need some. A run that was killed goes on, when it is called again, with
+    the items that it had not scored. Raises ArtifactError for folders that are not what they should be, UsageError where
+    something is missing from the request, InputError for data files that are not as declared.
     """
     model, config = Path(model), config or EvalConfig()
     made_by = model_input(model)
-    places = _shards_of(model, shards)
+    places = shards_of(model, shards)
     inputs = [made_by, *(artifact_input("shards", place, "shard") for place in places)]
     opened = [ShardSet(place) for place in places]
     tokenizer_sha256 = sha256_file(str(model / "tokenizer.model"))
@@ -61,164 +78,152 @@ def evaluate(
                 f"{each.folder}: was written with another tokenizer than {model} has: shard the corpus with that one"
             )
     preset = load_config(model).normalization or "none"
-    declared: dict[str, ChoiceTask | None] = dict.fromkeys(config.tasks)
-    for name, (task, valid, train) in find_tasks(config, data).items():
-        inputs += [Input("data", str(file), sha256_file(str(file))) for file in (valid, train) if file is not None]
-        # read now: a broken file should fail before minutes of scoring
-        declared[name] = build_items(
-            task, valid, train, shots=config.shots, limit=config.limit, seed=config.seed, preset=preset
-        )
-    if data is not None and not any(declared.values()):
+    # read now: a broken file should fail before minutes of scoring
+    prepared = prepare(config, data, preset)
+    inputs += chain.from_iterable(each.inputs for each in prepared.values())
+    if data is not None and not prepared:
         asked = ", ".join(config.tasks) or "asked for"
         log.warning("--data %s: has no effect, none of the tasks %s reads files", data, asked)
 
     def make(folder: Path) -> Made:
         found = load_model(model, device=device, dtype=dtype)
         about = {"path": model.name, "data_sha256": made_by.sha256}  # a whole path would make the data depend on it
-        return _measure_all(folder, config, found, about, opened, declared, quiet)
+        run = _Run(config, found, about, opened, prepared, preset, quiet)
+        with Store(folder / _FOUND / "scores.jsonl") as store:
+            return run.measure(folder, store)
 
-    return write_folder(out, stage="eval", parameters=asdict(config), inputs=inputs, make=make, overwrite=overwrite)
-
-
-def _measure_all(
-    folder: Path,
-    config: EvalConfig,
-    model: GPT,
-    about: dict[str, Any],
-    shards: list[ShardSet],
-    declared: dict[str, ChoiceTask | None],
-    quiet: bool,
-) -> Made:
-    """Write ``results.json`` and ``samples.jsonl``; tasks that are None are made from the documents of the split."""
-    tokenizer = JapaneseTokenizer(shards[0].folder)
-    sources = list(chain.from_iterable(each.sources(config.split) for each in shards))
-    documents = Documents(pooled(each.split(config.split) for each in shards), tokenizer, sources)
-    train = Documents(pooled(each.split("train") for each in shards), tokenizer)
-    texts = held_out(documents, config.max_characters, config.seed)
-    scorer = ModelScorer(model, config.batch_tokens, quiet)
-    ngrams = {
-        name: KneserNey(train.sample(config.ngram_tokens, config.seed), tokenizer.vocab_size, order)
-        for name, order in (("5-gram", 5), ("unigram", 1))
-    }
-    about = about | {
-        "parameters": sum(weight.numel() for weight in model.parameters()),
-        "context_length": scorer.context_length,
-        "vocab_size": model.config.vocab_size,
-    }
-    results: dict[str, Any] = {"schema": SCHEMA, "model": about}
-    results |= {"language": language_record(texts, scorer, ngrams, config), "tasks": {}}
-    counts: dict[str, Any] = {"characters": sum(map(len, texts.texts)), "documents": len(texts.ids)}
-    with (folder / "samples.jsonl").open("w", encoding="utf-8") as samples:
-        for name, task in declared.items():
-            task = task or _intrinsic(name, documents, shards, config)
-            counts[f"{name}_items"] = len(task.items)
-            if not task.items:
-                # a corpus of few short documents has none; its other figures stand
-                results.setdefault("skipped", {})[name] = "; ".join(task.notes)
-                log.warning("%s: left out, the validation documents yield no items: %s", name, task.notes[0])
-                continue
-            record, lines = run_task(task, scorer, ngrams["5-gram"], tokenizer, config)
-            results["tasks"][name] = record
-            samples.writelines(json.dumps(line, ensure_ascii=False) + "\n" for line in lines)
-    write_json(folder / "results.json", results)
-    precision = str(next(model.parameters()).dtype).removeprefix("torch.")
-    return Made(counts | {"device": str(model.device), "dtype": precision})
-
-
-def _intrinsic(name: str, documents: Documents, shards: list[ShardSet], config: EvalConfig) -> ChoiceTask:
-    entries = chain.from_iterable(each.manifest.licenses for each in shards)
-    licenses = sorted({entry["license"] for entry in entries if entry.get("license")})
-    task = build_intrinsic(name, documents, seed=config.seed, limit=config.limit)
-    task.license = ", ".join(licenses) or task.license
-    task.source = f"the {config.split} documents of the shards"
-    if config.shots:
-        task.notes.append("takes no solved examples: shots have no effect here")
-    return task
-
-
-def run_task(
-    task: ChoiceTask, scorer: ModelScorer, ngram: KneserNey, tokenizer: Any, config: EvalConfig
-) -> tuple[dict[str, Any], Iterator[dict[str, Any]]]:
-    """Score a task with the model and with the 5-gram: its part of ``results.json``, and a line for each item."""
-    items = task.items
-    encoded = encode_items(items, tokenizer)
-    requests = list(chain.from_iterable(encoded))
-    scores = score_items(items, scorer.score(requests, task.name))
-    metrics = measure(items, scores, task.metrics, bootstrap=config.bootstrap, seed=config.seed)
-    baselines = trivial_baselines(items, task.metrics)
-    ngram_scores = score_items(items, ngram.score(requests))
-    baselines["5-gram"] = measure(items, ngram_scores, task.metrics, bootstrap=config.bootstrap, seed=config.seed)
-    notes = [*task.notes]
-    if cut := sum(any(is_cut(request, scorer.context_length) for request in of_item) for of_item in encoded):
-        notes.append(
-            f"{cut} items were longer than the context of {scorer.context_length} tokens and cut from the left"
-        )
-    primary = metrics[task.primary]
-    if primary.get("high", math.inf) < baselines["majority"][task.primary]["value"]:
-        notes.append("below the majority baseline")
-    record = {
-        "title": task.title,
-        "items": len(items),
-        "primary": task.primary,
-        "metrics": metrics,
-        "baselines": baselines,
-        "notes": notes,
-        "license": task.license,
-        "source": task.source,
-    }
-    return record, _samples(task, scores)
-
-
-def _samples(task: ChoiceTask, scores: list[ItemScores]) -> Iterator[dict[str, Any]]:
-    for item, score, prediction in zip(task.items, scores, predict(scores, task.primary), strict=True):
-        yield {
-            "task": task.name,
-            "id": item.id,
-            "context": item.context,
-            "choices": list(item.choices),
-            "scores": score.record(),
-            "prediction": prediction,
-            "gold": item.gold,
-        }
-
-
-def _shards_of(model: Path, shards: Path | str | Sequence[Path | str] | None) -> list[Path]:
-    """The shards asked for, or those that the model was trained on, which must still be what they were."""
-    if shards is not None:
-        return [Path(place) for place in ([shards] if isinstance(shards, str | Path) else shards)]
-    recorded = _recorded_shards(model)
-    if not recorded:
-        raise UsageError(f"{model}: does not say what it was trained on: name the shards with --shards DIR")
-    return [_found(model, entry) for entry in recorded]
-
-
-def _found(model: Path, recorded: Input) -> Path:
-    """Where shards that a model was trained on lie now."""
-    changed = None
-    # a run folder that was moved as a whole holds the shards beside the model
-    for place in (Path(recorded.path), model.absolute().parent / Path(recorded.path).name):
-        if (place / MANIFEST).is_file():
-            if read_manifest(place, "shard").data_sha256 == recorded.sha256:
-                return place
-            changed = changed or place
-    if changed:
-        raise ArtifactError(
-            f"{changed}: has changed since {model} was trained on it, so the model may know its validation text: "
-            "name shards with --shards DIR if you want them nevertheless"
-        )
-    raise UsageError(
-        f"{recorded.path}: the shards that {model} was trained on are not there: name them with --shards DIR"
+    return write_folder(
+        out, stage="eval", parameters=asdict(config), inputs=inputs, make=make, overwrite=overwrite, keep=_FOUND
     )
 
 
-def _recorded_shards(model: Path) -> list[Input]:
-    """What the manifest of the model says, or for a checkpoint the run two folders above."""
-    for folder in (model, *model.absolute().parents[:2]):
-        for name in (MANIFEST, "run.json"):
-            if (folder / name).is_file():
-                try:
-                    entries = json.loads((folder / name).read_text("utf-8"))["inputs"]
-                    return [Input(**entry) for entry in entries if entry["role"] == "shards"]
-                except (ValueError, KeyError, TypeError):
-                    raise ArtifactError(f"{folder / name}: is not as jgpt wrote it") from None
-    return []
+class _Run:
+    """One evaluation: everything that its tasks share."""
+
+    def __init__(
+        self,
+        config: EvalConfig,
+        model: Any,
+        about: dict[str, Any],
+        shards: list[ShardSet],
+        prepared: dict[str, Prepared],
+        preset: str,
+        quiet: bool,
+    ) -> None:
+        self.config, self.gpt, self.shards, self.prepared = config, model, shards, prepared
+        self.preset, self.quiet = preset, quiet
+        self.tokenizer = JapaneseTokenizer(shards[0].folder)
+        sources = list(chain.from_iterable(each.sources("valid") for each in shards))
+        self.documents = Documents(pooled(each.split("valid") for each in shards), self.tokenizer, sources)
+        self.train = Documents(pooled(each.split("train") for each in shards), self.tokenizer)
+        self.ngrams = {
+            name: KneserNey(self.train.sample(config.ngram_tokens, config.seed), self.tokenizer.vocab_size, order)
+            for name, order in (("5-gram", 5), ("unigram", 1))
+        }
+        scorer = ModelScorer(model, config.batch_tokens)
+        self.model = TokenModel(scorer, self.tokenizer, scorer.context_length)
+        self.ngram = TokenModel(self.ngrams["5-gram"], self.tokenizer)
+        self.about = about | {
+            "parameters": sum(weight.numel() for weight in model.parameters()),
+            "context_length": scorer.context_length,
+            "vocab_size": model.config.vocab_size,
+        }
+
+    def measure(self, folder: Path, store: Store) -> Made:
+        """Write ``results.json`` and ``samples.jsonl``."""
+        results: dict[str, Any] = {"schema": SCHEMA, "model": self.about}
+        counts: dict[str, Any] = {}
+        if self.config.language:
+            texts = held_out(self.documents, self.config.max_characters, self.config.seed)
+            counts |= {"characters": sum(map(len, texts.texts)), "documents": len(texts.ids)}
+            scorer = ModelScorer(self.gpt, self.config.batch_tokens, self.quiet)
+            results["language"] = language_record(texts, scorer, self.ngrams, self.config)
+        results["tasks"] = {}
+        with (folder / "samples.jsonl").open("w", encoding="utf-8") as samples:
+            for path in self.config.tasks:
+                name = Path(path).stem if path not in INTRINSIC else path
+                found = self._intrinsic(name, store) if path in INTRINSIC else self._declared(name, store)
+                if isinstance(found, list):
+                    # a corpus of few short documents has none; its other figures stand
+                    results.setdefault("skipped", {})[name] = "; ".join(found)
+                    log.warning("%s: left out, the validation documents yield no items: %s", name, found[0])
+                    continue
+                record, lines = found
+                counts[f"{name}_items"] = record["items"]
+                results["tasks"][name] = record
+                samples.writelines(json.dumps({"task": name} | line, ensure_ascii=False) + "\n" for line in lines)
+        write_json(folder / "results.json", results)
+        precision = str(next(self.gpt.parameters()).dtype).removeprefix("torch.")
+        return Made(counts | {"device": str(self.gpt.device), "dtype": precision})
+
+    def _intrinsic(self, name: str, store: Store) -> tuple[dict[str, Any], Iterator[dict[str, Any]]] | list[str]:
+        config = self.config
+        entries = chain.from_iterable(each.manifest.licenses for each in self.shards)
+        licenses = sorted({entry["license"] for entry in entries if entry.get("license")})
+        task = build_intrinsic(name, self.documents, seed=config.seed, limit=config.limit)
+        task.license = ", ".join(licenses) or task.license
+        task.source = "the valid documents of the shards"
+        if config.shots:
+            task.notes.append("takes no solved examples: shots have no effect here")
+        if not task.items:
+            return task.notes
+        outcome = by_likelihood(task, self.model, self.ngram, store, config, self.quiet)
+        kind = "pair" if len(task.items[0].choices) == 2 else "choice"
+        return self._record(task, kind, "likelihood", examples_of(task.items), outcome)
+
+    def _declared(self, name: str, store: Store) -> tuple[dict[str, Any], Iterator[dict[str, Any]]]:
+        given = self.prepared[name]
+        task, prompt = given.task, given.prompt
+        made = ChoiceTask(
+            name, task.title, [], task.metrics, task.primary, task.license, task.source, list(given.notes)
+        )
+        if given.method == "generate":
+            assert prompt is not None
+            outcome = self._generated(given, prompt, store)
+        elif given.method == "likelihood":
+            made.items = items(task, prompt, given.examples, given.few_shot, self.preset)
+            grid = task.grid if task.kind == "regression" else ()
+            outcome = by_likelihood(made, self.model, self.ngram, store, self.config, self.quiet, grid)
+        else:
+            raise NotImplementedError
+        record, lines = self._record(made, task.kind, given.method, given.examples, outcome)
+        record |= {"published": [dict(entry) for entry in task.published], "leaks": [dict(leak) for leak in task.leaks]}
+        return record, lines
+
+    def _generated(self, given: Prepared, prompt: Prompt, store: Store) -> Outcome:
+        task = given.task
+        prompts = [
+            normalize_prompt(render(task, prompt, example, given.few_shot.examples(number, example)), self.preset)
+            for number, example in enumerate(given.examples)
+        ]
+        stop = [prompt.closing, "\n"] if prompt.closing else ["\n"]
+        return by_generation(
+            given.examples, prompts, stop, task.max_tokens, self.model, store, task.name, task.metrics, self.quiet
+        )
+
+    def _record(
+        self, task: ChoiceTask, kind: str, method: str, examples: list[Example], outcome: Outcome
+    ) -> tuple[dict[str, Any], Iterator[dict[str, Any]]]:
+        """The part of a task in ``results.json``, and its lines of ``samples.jsonl``."""
+        config, primary = self.config, task.primary
+        metrics = figures(outcome.predictions, examples, config)
+        baselines = trivial(examples, task.metrics)
+        baselines |= {name: figures(found, examples, config) for name, found in outcome.baselines.items()}
+        notes = [*task.notes, *outcome.notes]
+        if below_majority(metrics, baselines, primary):
+            notes.append("below the majority baseline")
+        others = {name: found[primary] for name, found in outcome.baselines.items()}
+        record = {
+            "title": task.title,
+            "kind": kind,
+            "method": method,
+            "items": len(examples),
+            "primary": primary,
+            "metrics": metrics,
+            "baselines": baselines,
+            "groups": groups(primary, outcome.predictions[primary], others, examples, config),
+            "notes": notes,
+            "license": task.license,
+            "source": task.source,
+        }
+        return record | outcome.more, iter(outcome.lines)

@@ -1,12 +1,17 @@
 """What tasks there are, and what a model is asked in them."""
 
+import re
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 from eval.config import INTRINSIC, check_task_name, task_names
 from eval.intrinsic import TASKS, build_intrinsic
 from eval.multiple_choice import Item
-from eval.task import build_items, load_task
+from eval.prompts import FewShot, items
+from eval.source import find_source
+from eval.task import Prompt, Task, load_task
+from stage.errors import UsageError
 
 _EXAMPLE = (
     "猫が静かな庭の隅で小さな魚を食べてゐた。犬は遠くの門からその様子を眺めてゐた。やがて日が山に沈み冷たい風が出て来た。"
@@ -16,39 +21,82 @@ _EXAMPLE = (
 
 
 def list_tasks() -> list[dict[str, Any]]:
-    """Name, title, primary metric, licence, source of every task, and whether it needs ``--data``."""
+    """Of every task name, title, kind, methods, splits, prompts, primary metric, licence, source, and whether it needs ``--data``."""
     found = []
     for name in task_names():
-        task = TASKS[name] if name in INTRINSIC else load_task(name)
-        entry = {key: getattr(task, key) for key in ("title", "primary", "license", "source")}
-        found.append({"name": name, **entry, "needs_data": name not in INTRINSIC})
+        if name in INTRINSIC:
+            made = TASKS[name]
+            more: dict[str, Any] = {
+                "kind": "choice",
+                "methods": ["likelihood"],
+                "splits": ["valid"],
+                "prompts": [],
+                "leaks": [],
+            }
+            about = {key: getattr(made, key) for key in ("title", "primary", "license", "source")}
+        else:
+            task = load_task(name)
+            more = {"kind": task.kind, "methods": list(task.methods), "splits": task.splits}
+            more |= {"prompts": list(task.prompts), "leaks": [dict(leak) for leak in task.leaks]}
+            about = {key: getattr(task, key) for key in ("title", "primary", "license", "source")}
+        found.append({"name": name, **about, **more, "needs_data": name not in INTRINSIC})
     return found
 
 
-def show_task(name: str, data: Path | None = None, count: int = 3) -> str:
+def show_task(
+    name: str, data: Path | str | None = None, count: int = 3, *, prompt: str = "", shots: int = 0, split: str = "valid"
+) -> str:
     """The first prompts of a task with their choices, the right one marked.
 
-    Without ``data`` the template of a task that needs some; the intrinsic tasks are made from a few sentences that
-    stand here.
+    Without ``data`` the templates of a task that needs some; the intrinsic tasks are made from a few sentences that
+    stand here. Raises UsageError and InputError as reading the task does.
     """
     check_task_name(name)
+    if count < 1:
+        raise UsageError(f"--count {count}: must be at least 1")
     if name in INTRINSIC:
         made = build_intrinsic(name, [_EXAMPLE], limit=max(2, count))
         return "\n\n".join([made.title, *(_render(item) for item in made.items[:count])])
     task = load_task(name)
-    if data is None:
-        fields = [f"{{{field}}}" for field in task.fields.get("choices", ())]
-        choices = tuple(task.classes.values()) if task.classes is not None else tuple(fields)
-        items = [Item("template", task.prompt["item"], choices, -1, closing=task.prompt["closing"])]
-    else:
-        items = build_items(task, task.find(data, "valid"), limit=count).items
-    about = f"{task.title}\nprompt {task.prompt['version']}: {task.prompt['origin']}"
-    return "\n\n".join([about, *(_render(item) for item in items)])
+    forms = {prompt: task.prompt(prompt)} if prompt else dict(task.prompts)
+    about = [task.title, *_facts(task)]
+    if data is None and task.folder.name == "tasks":
+        return "\n\n".join(["\n".join(about), *(_template(task, key, form) for key, form in forms.items())])
+    split = split if split in task.splits else task.splits[-1]
+    examples = find_source(task, split, data).examples(limit=count)
+    pool = find_source(task, "train", data).examples() if shots else []
+    few_shot = FewShot(task, pool, shots)
+    form = task.prompt(prompt) if task.prompts else None
+    about += [f"prompt {form.version}: {form.origin}"] if form else []
+    shown = items(task, form, examples, few_shot, "ja-v1")
+    return "\n\n".join(
+        ["\n".join(about), *(_render(item, example.answers) for item, example in zip(shown, examples, strict=True))]
+    )
 
 
-def _render(item: Item) -> str:
-    lines = [f"── {item.id}", *([item.context] if item.context else [])]
+def _facts(task: Task) -> Iterator[str]:
+    yield f"{task.kind}, measured by {' or '.join(task.methods)}; {', '.join(task.splits)}; {task.license}; {task.source}"
+    yield f"metrics {', '.join(task.metrics)}; {task.primary} stands for the task"
+    for entry in task.published:
+        values = ", ".join(f"{metric} {entry[metric]}" for metric in task.metrics if metric in entry)
+        yield f"published: {entry['who']}, {entry['how']}, {entry['split']}: {values} ({entry['source']})"
+    for leak in task.leaks:
+        yield f"leak: {leak['set']}: {leak['what']}"
+
+
+def _template(task: Task, name: str, prompt: Prompt) -> str:
+    choices = tuple(task.classes.values()) or tuple(f"{{{field}}}" for field in task.choices)
+    item = Item("template", prompt.description + prompt.item, tuple(map(str, choices)), -1, closing=prompt.closing)
+    return f"prompt {name}, {prompt.version}: {prompt.origin}\n{_render(item)}"
+
+
+def _render(item: Item, answers: tuple[str, ...] = ()) -> str:
+    lines = [f"── {item.id}{f' ({item.group})' if item.group else ''}", *([item.context] if item.context else [])]
     lines += [
-        f"  {'→' if place == item.gold else ' '} {choice}{item.closing}" for place, choice in enumerate(item.choices)
+        f"  {'→' if isinstance(item.gold, int) and place == item.gold else ' '} {choice}{item.closing}"
+        for place, choice in enumerate(item.choices)
     ]
-    return "\n".join(lines)
+    lines += [f"  → {answer}{item.closing}" for answer in dict.fromkeys(answers)]
+    if item.choices and not isinstance(item.gold, int):
+        lines.append(f"  → {item.gold:g}")
+    return re.sub(r"\n{3,}", "\n\n", "\n".join(lines))

@@ -1,25 +1,29 @@
-"""Items with choices, their scores in each normalisation, and the metrics over them."""
+"""Items with choices, and their scores in each normalisation."""
 
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
-from itertools import islice
 from typing import Any, NamedTuple
 
 import numpy as np
 
-from eval.metrics import balanced_accuracy, macro_f1
-from eval.scoring import Request, Scores, encode_choices
-from eval.statistics import bootstrap_confusion, bootstrap_mean
+from eval.metrics import CONFUSION, CORRELATION
+from eval.scoring import Scores
+from eval.statistics import Interval
 
-NORMALISATIONS = {"accuracy": "sum", "accuracy_per_character": "per_character", "accuracy_pmi": "pmi"}
+NORMALISATIONS = {
+    "accuracy": "sum",
+    "accuracy_per_character": "per_character",
+    "accuracy_per_byte": "per_byte",
+    "accuracy_per_token": "per_token",
+    "accuracy_pmi": "pmi",
+}
 """Accuracy metrics and the score whose greatest value is the prediction.
 
-``sum``: log P(choice | context). ``per_character``: that divided by the code points of the choice. ``pmi``: log P(choice |
-context) - log P(choice | neutral context), pointwise mutual information (Holtzman et al., 2021).
+``sum``: log P(choice | context). ``per_character``, ``per_byte``, ``per_token``: that divided by the code points or bytes of
+the choice, or by the tokens that were scored. ``pmi``: log P(choice | context) - log P(choice | neutral context), pointwise
+mutual information (Holtzman et al., 2021).
 """
-
-_CONFUSION = {"balanced_accuracy": balanced_accuracy, "macro_f1": macro_f1}
 
 
 @dataclass(frozen=True)
@@ -29,11 +33,30 @@ class Item:
     id: str
     context: str
     choices: tuple[str, ...]
-    gold: int
+    gold: int | float
+    """The place of the right choice; of a regression the number."""
     neutral: str | None = None
     """The context without the question, for PMI; None where PMI has no meaning."""
     closing: str = ""
     """Scored behind each choice, so that a choice that begins another one is told apart by where it ends."""
+    group: str = ""
+
+    @property
+    def asked(self) -> list[tuple[str, tuple[str, ...]]]:
+        """What is scored: the choices after the context, then after the neutral context, if any."""
+        choices = tuple(choice + self.closing for choice in self.choices)
+        return [(self.context, choices), *([(self.neutral, choices)] if self.neutral is not None else [])]
+
+
+class ChoiceScore(NamedTuple):
+    """What a model says of a choice."""
+
+    sum: float
+    """Natural log-probability of what was scored."""
+    tokens: int
+    """How many tokens were scored."""
+    cut: bool = False
+    """Whether the context was too long and lost its beginning."""
 
 
 class ItemScores(NamedTuple):
@@ -41,12 +64,17 @@ class ItemScores(NamedTuple):
 
     sum: Scores
     per_character: Scores
+    per_byte: Scores
+    per_token: Scores
     pmi: Scores | None = None
+    cut: bool = False
 
     def record(self) -> dict[str, list[float]]:
         """For JSON."""
-        found = {name: values for name, values in self._asdict().items() if values is not None}
-        return {name: [round(float(value), 6) for value in values] for name, values in found.items()}
+        found = {name: getattr(self, name) for name in NORMALISATIONS.values()}
+        return {
+            name: [round(float(value), 6) for value in values] for name, values in found.items() if values is not None
+        }
 
 
 @dataclass
@@ -63,64 +91,71 @@ class ChoiceTask:
     notes: list[str] = field(default_factory=list)
 
 
-def encode_items(items: Sequence[Item], tokenizer: Any) -> list[list[Request]]:
-    """The requests of each item: its choices after the context, then its choices after the neutral context, if any."""
-    encoded = []
-    for item in items:
-        choices = [choice + item.closing for choice in item.choices]
-        requests = encode_choices(tokenizer, item.context, choices)
-        if item.neutral is not None:
-            requests += encode_choices(tokenizer, item.neutral, choices)
-        encoded.append(requests)
-    return encoded
+def item_scores(item: Item, scores: Sequence[Sequence[ChoiceScore]]) -> ItemScores:
+    """The scores of an item from those of what it asks."""
+    after = scores[0]
+    total = np.array([score.sum for score in after])
+    choices = [choice + item.closing for choice in item.choices]
+    return ItemScores(
+        total,
+        total / [len(choice) for choice in choices],
+        total / [len(choice.encode()) for choice in choices],
+        total / [max(1, score.tokens) for score in after],
+        None if item.neutral is None else total - np.array([score.sum for score in scores[1]]),
+        any(score.cut for score in after),
+    )
 
 
-def score_items(items: Sequence[Item], scores: Iterable[Scores]) -> list[ItemScores]:
-    """The scores of the choices of each item, from those of the tokens of all requests in the order of the items."""
-    sums = (float(values.sum()) for values in scores)
-    found = []
-    for item in items:
-        kinds = len(item.choices)
-        total = np.array(list(islice(sums, kinds)))
-        pmi = None if item.neutral is None else total - np.array(list(islice(sums, kinds)))
-        found.append(ItemScores(total, total / [len(choice + item.closing) for choice in item.choices], pmi))
-    return found
+def predict(scores: Sequence[ItemScores], metric: str, grid: Sequence[float] = ()) -> list[int] | list[float]:
+    """The number of the choice with the greatest score (the sum, where the metric is no accuracy); the first of equals.
 
-
-def predict(scores: Sequence[ItemScores], metric: str) -> list[int]:
-    """The number of the choice with the greatest score (the sum, where the metric is no accuracy); the first of equals."""
+    With a ``grid`` of numbers, one for each choice: their mean under the probabilities of the choices.
+    """
     found = [getattr(score, NORMALISATIONS.get(metric, "sum")) for score in scores]
     assert all(values is not None for values in found), f"{metric} needs a neutral context"
+    if grid:
+        weights = [np.exp(values - values.max()) for values in found]
+        return [float(weight @ np.asarray(grid) / weight.sum()) for weight in weights]
     return [int(np.argmax(values)) for values in found]
 
 
-def measure(
-    items: Sequence[Item], scores: Sequence[ItemScores], metrics: Sequence[str], *, bootstrap: int, seed: int
-) -> dict[str, dict[str, float]]:
-    """Every metric with its interval."""
-    gold = np.array([item.gold for item in items])
-    found = {}
+def trivial_baselines(
+    golds: Sequence[int | float], counts: Sequence[int], metrics: Sequence[str]
+) -> dict[str, dict[str, Interval]]:
+    """What guessing gets, and what always answering with the most frequent place or class gets, in each metric.
+
+    ``counts``: how many choices each item has. Of a correlation guessing gets 0, and a constant is undefined.
+    """
+    kinds = max(counts)
+    classes = [metric for metric in metrics if metric in CONFUSION or metric.startswith("accuracy")]
+    found: dict[str, dict[str, Interval]] = {"random": {}, "majority": {}}
     for metric in metrics:
-        predicted = np.array(predict(scores, metric))
-        if metric in _CONFUSION:
-            kinds = max(len(item.choices) for item in items)
-            confusion = np.bincount(gold * kinds + predicted, minlength=kinds * kinds).reshape(kinds, kinds)
-            found[metric] = bootstrap_confusion(confusion, _CONFUSION[metric], bootstrap, seed)
-        else:
-            found[metric] = bootstrap_mean(gold == predicted, bootstrap, seed)
-    return found
-
-
-def trivial_baselines(items: Sequence[Item], metrics: Sequence[str]) -> dict[str, dict[str, dict[str, float]]]:
-    """What guessing gets, and what always answering with the most frequent place or class gets, in each metric."""
-    kinds = max(len(item.choices) for item in items)
-    counts = np.array([Counter(item.gold for item in items)[kind] for kind in range(kinds)], np.float64)
+        if metric in CORRELATION:
+            found["random"][metric] = {"value": 0.0}
+            found["majority"][metric] = {"value": None}
+    if not classes:
+        return {name: values for name, values in found.items() if values}
+    frequent = Counter(int(gold) for gold in golds)
+    often = np.array([frequent[kind] for kind in range(kinds)], np.float64)
     most = np.zeros((kinds, kinds))
-    most[:, int(counts.argmax())] = counts  # [gold, predicted]
-    even = np.tile(counts[:, None] / kinds, (1, kinds))
-    chance = float(np.mean([1 / len(item.choices) for item in items]))
-    found: dict[str, dict[str, dict[str, float]]] = {}
-    for name, table, accuracy in (("random", even, chance), ("majority", most, float(counts.max() / counts.sum()))):
-        values = {metric: float(_CONFUSION[metric](table)) if metric in _CONFUSION else accuracy for metric in metrics}
-        found[name] = {metric: {"value": value} for metric, value in values.items()}
+    most[:, int(often.argmax())] = often  # [gold, predicted]
+    even = np.tile(often[:, None] / kinds, (1, kinds))
+    chance = float(np.mean([1 / count for count in counts]))
+    for name, table, accuracy in (("random", even, chance), ("majority", most, float(often.max() / often.sum()))):
+        for metric in classes:
+            value = float(CONFUSION[metric](table)) if metric in CONFUSION else accuracy
+            found[name][metric] = {"value": value}
     return found
+
+
+def sample(item: Item, scores: ItemScores, prediction: Any) -> dict[str, Any]:
+    """A line of ``samples.jsonl``."""
+    return {
+        "id": item.id,
+        **({"group": item.group} if item.group else {}),
+        "context": item.context,
+        "choices": list(item.choices),
+        "scores": scores.record(),
+        "prediction": prediction,
+        "gold": item.gold,
+    }

@@ -1,213 +1,213 @@
-"""Tasks that are declared in ``eval/tasks/NAME.yaml`` and read from the user's files in their upstream layout."""
+"""Tasks are data: what a task is stands in a YAML file, ``eval/tasks/NAME.yaml`` or one of the user's."""
 
-import json
+import difflib
 import re
-from collections.abc import Mapping
-from dataclasses import dataclass
-from itertools import zip_longest
+from collections.abc import Iterable, Mapping
+from dataclasses import MISSING, dataclass, field, fields
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
-import numpy as np
 import yaml
 
-from corpora.normalization import normalize_prompt
-from corpora.reading import parse_record
-from eval.config import INTRINSIC, TASK_FOLDER, EvalConfig, check_task_name
-from eval.multiple_choice import ChoiceTask, Item
-from stage.errors import InputError, UsageError
-from stage.files import reading
+from eval.config import INTRINSIC, TASK_FOLDER, check_task_name
+from eval.examples import Kind
+from eval.metrics import METRICS
+from eval.rows import FORMATS
+from stage.errors import UsageError
+
+SPLITS = ("train", "valid", "test")
+
+
+@dataclass(frozen=True)
+class Prompt:
+    """How an example is put to a language model."""
+
+    version: str
+    """Changes whenever a letter of the prompt does."""
+    item: str
+    """The question with {FIELD}s; {choices} is every choice by ``choice``."""
+    origin: str = "own wording"
+    description: str = ""
+    """Stands once, before everything."""
+    choice: str = "- {choice}\n"
+    """A line of {choices}, with {choice} and {number} from 0."""
+    closing: str = ""
+    """Stands behind an answer and is scored with it, so that a choice that begins another is told apart by where it ends."""
+    separator: str = "\n\n"
+    """Between solved examples."""
+    neutral: str | None = None
+    """The context without the question, for PMI; without it there is none."""
 
 
 @dataclass(frozen=True)
 class Task:
-    """The declaration of a task; the comments in the shipped YAML files show what each entry means."""
+    """The declaration of a task; each entry of the YAML file is a field of this class."""
 
     name: str
     title: str
+    kind: Kind
     source: str
     license: str
-    files: Mapping[str, str]
-    """``folder`` without its version, and a pattern for each split."""
-    fields: Mapping[str, Any]
-    """``id``, ``label``, ``question`` (the fields that make the question), ``choices`` (unless there are classes)."""
-    prompt: Mapping[str, str]
-    """``item`` with {FIELD}s, ``closing`` behind an answer, ``separator`` between examples, ``neutral`` for PMI."""
     metrics: tuple[str, ...]
+    """Those of ``eval.metrics``."""
     primary: str
-    classes: Mapping[str, str] | None = None
-    """For classification: each label with the word for it, which is what is scored."""
-    leaks: tuple[str, ...] = ()
+    """The metric that stands for the task."""
+    fields: tuple[str, ...] = ()
+    """Names of the texts: ``[sentence1, sentence2]``, with dots for nested ones; of a span the question, then the passage."""
+    label: str = ""
+    """The field of the right choice (its number from 0, or its class), of a regression the number."""
+    prompts: Mapping[str, Prompt] = field(default_factory=dict)
+    """By name; the first is the default."""
+    files: Mapping[str, str] = field(default_factory=dict)
+    """For each split a pattern below DATA, or below a folder in it: ``jnli-v*/valid-v*.json``; the highest version counts."""
+    hub: Mapping[str, Any] = field(default_factory=dict)
+    """``name``, ``config``, ``revision`` and ``splits`` of a data set on the Hugging Face hub."""
+    format: str = ""
+    """Of the files, where their name does not tell it: jsonl, squad, csv, tsv, parquet, winograd."""
+    columns: tuple[str, ...] = ()
+    """Of a CSV or TSV file without a header."""
+    id: str = ""
+    """The field that names an item; without it they are numbered."""
+    choices: tuple[str, ...] = ()
+    """The fields of the choices, of a pair the two texts; without a label the first is right."""
+    first_choice: int = 0
+    """The number that the label gives to the first choice."""
+    classes: Mapping[Any, str] = field(default_factory=dict)
+    """Each label of a classification with its word, which is what is scored; of a regression, numbers with theirs."""
+    answers: str = "answers"
+    """Of a span: the field with the accepted answers, each ``text`` and ``answer_start``, or bare texts."""
+    other: tuple[str, ...] = ()
+    """Fields that prompts name beside ``fields``."""
+    group: str = ""
+    """The field by which figures are also reported."""
+    where: Mapping[str, Any] = field(default_factory=dict)
+    """Only rows whose fields have these values; {split} is the name of the split."""
+    extract: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
+    """A field made from another: ``{title: {field: text, pattern: "…(…)…"}}``, the group of a regular expression; with
+    ``replace`` the whole text, where what matches is replaced."""
+    hash_split: Mapping[str, Any] = field(default_factory=dict)
+    """Splits of a file that has none, by hash: ``{field: id, of: 10, test: [0], valid: [1], train: [2, …]}``."""
+    honest: tuple[str, ...] = ()
+    """Baselines of ``eval.baselines`` that are computed beside the model."""
+    published: tuple[Mapping[str, Any], ...] = ()
+    """Scores of people and models elsewhere: ``who``, ``how``, ``split``, ``source`` and metrics."""
+    leaks: tuple[Mapping[str, str], ...] = ()
+    """``set`` that shares items with this one, and ``what`` is shared."""
+    max_tokens: int = 32
+    """Of a generated answer."""
+    about: str = ""
+    """What a user should know: what is not here, and how to get it."""
+    folder: Path = TASK_FOLDER
 
-    def find(self, data: Path | None, split: str) -> Path:
-        """The file of a split below ``data``, of the highest version.
+    @property
+    def methods(self) -> tuple[str, ...]:
+        """How it can be measured, the usual way first."""
+        if self.kind == "span":
+            return ("generate", "finetune")
+        return ("likelihood",) if self.kind == "pair" else ("likelihood", "finetune")
 
-        Raises UsageError without ``data``, and InputError when no such file is there; both tell the layout.
-        """
-        example = f"jglue/{self.files['folder']}-v1.3/{self.files[split].replace('*', '1.3')}"
-        layout = f"{example} (any version), from {self.source}"
-        if data is None:
-            raise UsageError(f"task {self.name} needs --data DIR, where DIR holds {layout}")
-        if not data.is_dir():
-            raise InputError(f"{data}: no such folder; task {self.name} needs --data DIR, where DIR holds {layout}")
-        found = self._find(data, split)
-        if found is None:
-            raise InputError(f"{data}: holds no {split} file of {self.name}: {layout}")
-        return found
+    @property
+    def grid(self) -> tuple[float, ...]:
+        """Of a regression: the numbers whose words are scored."""
+        return tuple(map(float, self.classes))
 
-    def find_train(self, data: Path | None, shots: int) -> Path | None:
-        """The file for solved examples, None without ``shots``; raises UsageError when it is not there."""
-        if not shots:
-            return None
-        valid = self.find(data, "valid")
-        assert data is not None
-        found = self._find(data, "train")
-        if found is None:
-            raise UsageError(
-                f"--shots {shots}: task {self.name} takes solved examples from "
-                f"{self.files['train'].replace('*', '1.3')} beside {valid}, which is not there: "
-                f"get it from {self.source}, or use --shots 0"
-            )
-        return found
+    @property
+    def splits(self) -> list[str]:
+        """The splits that it declares."""
+        named = (self.files, self.hub.get("splits", {}), self.hash_split)
+        return [split for split in SPLITS if any(split in each for each in named)]
 
-    def _find(self, data: Path, split: str) -> Path | None:
-        pattern = f"{self.files['folder']}-v*/{self.files[split]}"
-        found = [file for place in (f"jglue/{pattern}", pattern) for file in data.glob(place) if file.is_file()]
-        return max(found, key=_version, default=None)
-
-    def read(self, file: Path) -> list[dict[str, Any]]:
-        """The checked lines of a file; raises InputError with the line for anything that is not as declared."""
-        rows: list[dict[str, Any]] = []
-        number = 0
-        with reading(str(file)) as stream:
-            for number, line in enumerate(stream, 1):
-                place = f"{file}: line {number}"
-                if (row := parse_record(line, place)) is not None:
-                    self._check(row, place)
-                    rows.append(row)
-        if not rows:
-            raise InputError(f"{file}: holds no items ({number} lines)")
-        return rows
-
-    def _check(self, row: dict[str, Any], place: str) -> None:
-        texts = [*self.fields["question"], *self.fields.get("choices", ())]
-        for field in (self.fields["id"], *texts, self.fields["label"]):
-            if field not in row:
-                raise InputError(f"{place}: has no field {field!r}; its fields are {', '.join(row) or 'none'}")
-        for field in texts:
-            if not isinstance(row[field], str) or not row[field].strip():
-                raise InputError(f"{place}: field {field!r} must be a text that is not empty")
-        label = row[self.fields["label"]]
-        labels = list(self.classes or range(len(self.fields["choices"])))
-        # True == 1 and 1.0 == 1: compare the types too
-        if not any(type(label) is type(known) and label == known for known in labels):
-            raise InputError(
-                f"{place}: field {self.fields['label']!r} is {json.dumps(label, ensure_ascii=False)}, "
-                f"but must be one of {', '.join(map(str, labels))}"
-            )
-
-    def choices(self, row: Mapping[str, Any]) -> tuple[str, ...]:
-        """The texts that are scored."""
-        if self.classes is not None:
-            return tuple(self.classes.values())
-        return tuple(row[field] for field in self.fields["choices"])
-
-    def gold(self, row: Mapping[str, Any]) -> int:
-        """The place of the right choice."""
-        label = row[self.fields["label"]]
-        return list(self.classes).index(label) if self.classes is not None else int(label)
-
-    def render(self, row: Mapping[str, Any], shots: list[dict[str, Any]]) -> str:
-        """The context of a question, after solved examples."""
-        item, closing = self.prompt["item"], self.prompt["closing"]
-        solved = [fill(item, shot) + self.choices(shot)[self.gold(shot)] + closing for shot in shots]
-        return self.prompt["separator"].join([*solved, fill(item, row)])
-
-    def question_key(self, row: Mapping[str, Any]) -> tuple[str, ...]:
-        """What makes two questions the same."""
-        return tuple(row[field].strip() for field in self.fields["question"])
-
-    def shot_pool(self, rows: list[dict[str, Any]], shots: int, seed: int) -> list[dict[str, Any]]:
-        """Twice as many examples as needed, different questions, drawn by seed; classes take turns."""
-        queues: dict[int, list[dict[str, Any]]] = {}
-        seen: set[tuple[str, ...]] = set()
-        for number in np.random.default_rng(seed).permutation(len(rows)):
-            row = rows[int(number)]
-            key = self.question_key(row)
-            if key not in seen:
-                seen.add(key)
-                queues.setdefault(self.gold(row) if self.classes is not None else 0, []).append(row)
-        turns = zip_longest(*(reversed(queues[kind]) for kind in sorted(queues)))
-        return [row for turn in turns for row in turn if row is not None][: 2 * shots]
-
-
-def fill(template: str, row: Mapping[str, Any]) -> str:
-    """Put the fields of a row into a template; braces in the fields mean nothing."""
-    return re.sub(r"\{(\w+)\}", lambda match: str(row[match.group(1)]), template)
+    def prompt(self, name: str = "") -> Prompt:
+        """A prompt by its name, or the default; raises UsageError for one that the task does not have."""
+        if name and name not in self.prompts:
+            raise UsageError(f"--prompt {name}: task {self.name} has {', '.join(self.prompts) or 'no prompts'}")
+        return self.prompts[name] if name else next(iter(self.prompts.values()))
 
 
 def load_task(name: str) -> Task:
-    """The declaration of a task; raises UsageError for an unknown name."""
+    """A task by its name, or by the path of a YAML file of one's own; UsageError for one that is unknown or broken."""
     check_task_name(name)
-    record = yaml.safe_load((TASK_FOLDER / f"{name}.yaml").read_text("utf-8"))
-    task = Task(name=name, **record | {"metrics": tuple(record["metrics"]), "leaks": tuple(record.get("leaks", ()))})
-    assert task.primary in task.metrics, f"{name}: the primary metric is not among the metrics"
+    file = Path(name) if name.endswith((".yaml", ".yml")) else TASK_FOLDER / f"{name}.yaml"
+    try:
+        record = yaml.safe_load(file.read_text("utf-8"))
+    except OSError:
+        raise UsageError(f"{file}: no such task file") from None
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        raise UsageError(f"{file}: is not YAML ({' '.join(str(error).split())})") from None
+    if not isinstance(record, dict):
+        raise UsageError(f"{file}: must hold the entries of a task, {', '.join(_required(Task))}, …")
+    prompts = record.get("prompts") or {}
+    if not isinstance(prompts, dict) or not all(isinstance(prompt, dict) for prompt in prompts.values()):
+        raise UsageError(f"{file}: prompts must be entries by name, each with version and item")
+    made = {key: _build(Prompt, prompt, f"{file}: prompt {key}") for key, prompt in prompts.items()}
+    task = _build(Task, record | {"name": file.stem, "prompts": made, "folder": file.parent}, str(file))
+    _check(task, file)
     return task
 
 
-def find_tasks(config: EvalConfig, data: Path | str | None) -> dict[str, tuple[Task, Path, Path | None]]:
-    """The tasks of a configuration that read files, with their valid and train files; raises what ``find`` does."""
-    folder = None if data is None else Path(data)
-    tasks = [load_task(name) for name in config.tasks if name not in INTRINSIC]
-    return {task.name: (task, task.find(folder, config.split), task.find_train(folder, config.shots)) for task in tasks}
+def fill(template: str, values: Mapping[str, str]) -> str:
+    """Put values into a template; braces in the values mean nothing, nor do those around no name of a value."""
+    return re.sub(r"\{([\w.]+)\}", lambda match: values.get(match[1], match[0]), template)
 
 
-def build_items(
-    task: Task,
-    valid: Path,
-    train: Path | None = None,
-    *,
-    shots: int = 0,
-    limit: int = 0,
-    seed: int = 0,
-    preset: str = "ja-v1",
-) -> ChoiceTask:
-    """The items of a task, with prompts and choices normalised by the preset that the model's text was.
-
-    Raises InputError for files that are not as declared, UsageError for too few examples.
-    """
-    rows = task.read(valid)
-    chosen = rows[:limit] if limit else rows
-    pool = task.shot_pool(task.read(train), shots, seed) if train is not None and shots else []
-    if shots and len(pool) < shots + 1:
-        raise UsageError(
-            f"--shots {shots}: {train} has only {len(pool)} different questions; one more than --shots is needed"
-        )
-    items = []
-    for row in chosen:
-        key = task.question_key(row)
-        examples = [shot for shot in pool if task.question_key(shot) != key][:shots]
-        choices = tuple(normalize_prompt(choice, preset) for choice in task.choices(row))
-        if not all(choices):
-            raise InputError(
-                f"{valid}: item {row[task.fields['id']]}: a choice is empty after normalisation ({preset})"
+def _build(kind: type, record: dict[str, Any], place: str) -> Any:
+    known = {entry.name: entry for entry in fields(kind)}
+    for key in record:
+        if key not in known:
+            near = difflib.get_close_matches(str(key), known, n=1)
+            hint = f"; did you mean {near[0]}?" if near else ""
+            raise UsageError(f"{place}: unknown entry {key!r}{hint}")
+    missing = [name for name in _required(kind) if name not in record]
+    if missing:
+        raise UsageError(f"{place}: lacks {', '.join(missing)}")
+    made = {}
+    for key, value in record.items():
+        wanted = str(known[key].type)
+        if value is None or ("Mapping[" in wanted and not wanted.startswith("tuple") and not isinstance(value, dict)):
+            raise UsageError(
+                f"{place}: entry {key} must be {'a mapping' if value is not None else 'filled or left out'}"
             )
-        items.append(
-            Item(
-                id=str(row[task.fields["id"]]),
-                context=normalize_prompt(task.render(row, examples), preset),
-                choices=choices,
-                gold=task.gold(row),
-                neutral=normalize_prompt(task.prompt["neutral"], preset),
-                closing=task.prompt["closing"],
-            )
-        )
-    notes = [f"prompt {task.prompt['version']}, {shots} examples, normalised by {preset}"]
-    if limit and limit < len(rows):
-        notes.append(f"the first {limit} of {len(rows)} items")
-    notes += [f"leak: {leak}" for leak in task.leaks]
-    return ChoiceTask(task.name, task.title, items, task.metrics, task.primary, task.license, task.source, notes)
+        if wanted.startswith("tuple"):
+            value = tuple(value) if isinstance(value, list) else (value,)
+        made[key] = value
+    return kind(**made)
 
 
-def _version(file: Path) -> tuple[list[int], str]:
-    return [int(number) for number in re.findall(r"\d+", file.parent.name.rsplit("-v", 1)[-1])], str(file)
+def _required(kind: type) -> list[str]:
+    return [
+        entry.name
+        for entry in fields(kind)
+        if entry.default is MISSING and entry.default_factory is MISSING and entry.name != "name"
+    ]
+
+
+def _check(task: Task, file: Path) -> None:
+    """Raise UsageError for a declaration that contradicts itself."""
+
+    def demand(right: object, what: str) -> None:
+        if not right:
+            raise UsageError(f"{file}: {what}")
+
+    demand(task.kind in get_args(Kind), f"kind {task.kind!r} must be one of {', '.join(get_args(Kind))}")
+    demand(task.files or task.hub, "needs files or hub")
+    demand(not task.format or task.format in FORMATS, f"format {task.format!r} must be one of {', '.join(FORMATS)}")
+    for metric in task.metrics:
+        demand(metric in METRICS, f"unknown metric {metric!r}; known are {', '.join(METRICS)}")
+    demand(task.primary in task.metrics, f"the primary metric {task.primary!r} is not among the metrics")
+    if task.kind in ("choice", "pair"):
+        demand(len(task.choices) > 1, f"a {task.kind} needs choices, the fields that hold them")
+    if task.kind in ("classification", "regression"):
+        demand(len(task.classes) > 1, f"a {task.kind} needs classes, each label with the word that is scored")
+        demand(all(map(str, task.classes.values())), "a class has an empty word")
+    demand(task.kind == "pair" or task.fields, "needs fields, the texts that are asked about")
+    demand(task.kind in ("pair", "span") or task.label, "needs label, the field of the right answer")
+    demand(task.kind == "pair" or task.prompts, "needs a prompt")
+    names = {*task.fields, *task.other, "choices"}
+    for key, prompt in task.prompts.items():
+        unknown = [name for name in re.findall(r"\{([\w.]+)\}", prompt.item) if name not in names]
+        demand(not unknown, f"prompt {key} names {', '.join(unknown)}, which is not among fields and other")
+
+
+def declared(names: Iterable[str]) -> list[Task]:
+    """The tasks among these that are declared in files."""
+    return [load_task(name) for name in names if name not in INTRINSIC]

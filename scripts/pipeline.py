@@ -33,7 +33,7 @@ def run_pipeline(
     """
     from corpora.build import build_corpus
     from eval import evaluate
-    from eval.task import build_items, find_tasks
+    from eval.preparing import prepare
     from jgpt import pretrain, write_shards
     from jgpt.training.trackers import check_tracker
     from scripts.loading import limit_threads
@@ -42,8 +42,7 @@ def run_pipeline(
     check_preset(recipe.pretrain)
     check_tracker(tracker or "none")
     # a file that is missing or broken should not be found after hours of training
-    for task, valid, train in find_tasks(recipe.eval, data).values():
-        build_items(task, valid, train, shots=recipe.eval.shots, limit=recipe.eval.limit, seed=recipe.eval.seed)
+    prepare(recipe.eval, data, "ja-v1")
     corpus, tokenizer, shards, model, results = (out / name for name in STAGES)
 
     def measure() -> Manifest:

@@ -77,7 +77,7 @@ def write_report(folder: Path) -> Path:
 def _headline(page: Page, run: Run, metrics: list[dict[str, Any]], results: dict[str, Any] | None) -> None:
     tiles = []
     watched = [bits for line in metrics if (bits := line.get("valid_bits_per_character")) is not None]
-    if results:
+    if results and "language" in results:
         bits, others = compared(results["language"], "bits_per_character")
         low, high = bits.ends
         notes = [f"95 % interval {low:.3f} – {high:.3f}"] if low < high else []
@@ -85,7 +85,7 @@ def _headline(page: Page, run: Run, metrics: list[dict[str, Any]], results: dict
         value, note = bits.value, " · ".join([*notes, "lower is better"])
     elif watched:
         value, note = watched[-1], "measured during training"
-    if results or watched:
+    if (results and "language" in results) or watched:
         tiles.append(Figure("Held-out text", "未学習の文章", f"{value:.3f}", "bits per character", (note,), "strong"))
     if model := run.counts("model"):
         context = f"context of {run.read_json('model/config.json')['context_length']} tokens"

@@ -13,7 +13,14 @@ from stage.plots import Bar, Mark, bar_plot
 def evaluation(page: Page, results: Mapping[str, Any]) -> None:
     """The section of a page about ``results.json``."""
     page.section("Evaluation", "評価")
-    language, tasks = results["language"], results["tasks"]
+    if "language" in results:
+        _language(page, results["language"])
+    _tasks(page, results["tasks"])
+    for name, reason in results.get("skipped", {}).items():
+        page.note(f"{name}: left out; {reason}")
+
+
+def _language(page: Page, language: Mapping[str, Any]) -> None:
     bits, others = compared(language, "bits_per_character")
     rows = [Bar(other.label, other.value, other.low, other.high, colour=5, faint=True) for other in others]
     rows = [Bar("this model", bits.value, bits.low, bits.high), *rows]
@@ -25,11 +32,17 @@ def evaluation(page: Page, results: Mapping[str, Any]) -> None:
         baselines = [other.label for other in others]
         head = ("Source", "Documents", "Characters", "This model, bits per character", *baselines)
         page.table(head, (_source_row(name, record, baselines) for name, record in sources.items()))
+
+
+def _tasks(page: Page, tasks: Mapping[str, Any]) -> None:
     charts: dict[str, list[Bar]] = defaultdict(list)
     readings = {}
     for name, task in tasks.items():
         metric = task["primary"]
         own, others = compared(task, metric)
+        if own is None:
+            readings[name] = "undefined: what the model predicts does not vary"
+            continue
         readings[name] = _reading(own, others)
         kind, _, variant = metric.partition("_") if metric.startswith("accuracy_") else (metric, "", "")
         label = f"{name} ({variant.replace('_', ' ')})" if variant else name
@@ -56,12 +69,21 @@ def evaluation(page: Page, results: Mapping[str, Any]) -> None:
             ),
         )
     for name, task in tasks.items():
-        for text in task["notes"]:
+        for text in [
+            *task["notes"],
+            *(f"shares items with {leak['set']}: {leak['what']}" for leak in task.get("leaks", ())),
+        ]:
             page.note(f"{name}: {text}")
-    for name, reason in results.get("skipped", {}).items():
-        page.note(f"{name}: left out; {reason}")
     for name, task in tasks.items():
         page.details(f"{name}: every figure", _all_figures(task))
+        if of := task.get("groups"):
+            metric = task["primary"]
+            named = list(next(iter(of.values()))["baselines"])
+            rows = (
+                (group, entry["items"], figure(entry[metric]), *(figure(entry["baselines"][other]) for other in named))
+                for group, entry in of.items()
+            )
+            page.table((f"{name}: group", "Items", f"This model, {metric}", *named), rows)
 
 
 def _source_row(name: str, record: Mapping[str, Any], baselines: list[str]) -> tuple[object, ...]:
@@ -72,11 +94,12 @@ def _source_row(name: str, record: Mapping[str, Any], baselines: list[str]) -> t
     return (name, record["documents"], record["characters"], own, *(values.get(each, "") for each in baselines))
 
 
-def compared(record: Mapping[str, Any], metric: str) -> tuple[Mark, list[Mark]]:
-    """A metric of the language or a task, and those baselines that have it."""
+def compared(record: Mapping[str, Any], metric: str) -> tuple[Any, list[Mark]]:
+    """A metric of the language or a task, None where it is undefined, and those baselines that have it."""
     own = record["metrics"][metric] if "metrics" in record else record[metric]
     baselines = {name: figures[metric] for name, figures in record["baselines"].items() if metric in figures}
-    return _mark("", own), [_mark(name, figure) for name, figure in baselines.items()]
+    marks = [_mark(name, value) for name, value in baselines.items() if value["value"] is not None]
+    return (None if own["value"] is None else _mark("", own)), marks
 
 
 def _mark(label: str, figure: Mapping[str, Any]) -> Mark:
@@ -85,6 +108,8 @@ def _mark(label: str, figure: Mapping[str, Any]) -> Mark:
 
 def _reading(own: Mark, others: list[Mark]) -> str:
     """In words: where the model's interval lies against that of the best baseline."""
+    if not others:
+        return "there is no baseline"
     best = max(others, key=lambda other: other.value)
     if own.ends[0] > best.ends[1]:
         return f"above every baseline (best: {best.label})"
@@ -95,7 +120,17 @@ def _reading(own: Mark, others: list[Mark]) -> str:
 
 def _all_figures(task: Mapping[str, Any]) -> dict[str, object]:
     return {
-        f"{name}, {metric}" if name else metric: _mark("", figure).written("{:.4f}".format)
+        f"{name}, {metric}" if name else metric: figure(value, 4)
         for name, figures in {"": task["metrics"], **task["baselines"]}.items()
-        for metric, figure in figures.items()
+        for metric, value in figures.items()
+    } | {
+        f"{entry['who']} ({entry['how']}, {entry['split']}), {metric}": entry[metric]
+        for entry in task.get("published", ())
+        for metric in task["metrics"]
+        if metric in entry
     }
+
+
+def figure(value: Mapping[str, Any], digits: int = 3) -> str:
+    """A figure with its 95 % interval, where there is one."""
+    return "undefined" if value["value"] is None else _mark("", value).written(f"{{:.{digits}f}}".format)

@@ -47,7 +47,7 @@ def training(page: Page, run: Run, metrics: list[dict[str, Any]], results: dict[
         Series("held out", [line["step"] for line in valid], held_out, colour=1),
     ]
     references = []
-    if results and in_bits:
+    if results and "language" in results and in_bits:
         _, others = compared(results["language"], "bits_per_character")
         known = [other for other in others if other.label in ("5-gram", "xz")]
         references = [Mark(f"{other.label}: {other.value:.2f}", other.value) for other in known]

@@ -8,7 +8,7 @@ from jgpt.interchange.families import find_family
 from jgpt.model.origin import Origin
 from jgpt.training.metrics import NAME as METRICS
 from jgpt.training.metrics import read_lines
-from stage.errors import ArtifactError
+from stage.errors import ArtifactError, UsageError
 
 GENERATE = """\
 from transformers import AutoModelForCausalLM, AutoTokenizer
@@ -69,7 +69,9 @@ def _figures(origin: Origin, results: Path | None) -> str:
     """Bits per character with the definition: of `jgpt eval`, or as training measured them last."""
     if results is not None:
         try:
-            language = json.loads((results / "results.json").read_text("utf-8"))["language"]
+            language = json.loads((results / "results.json").read_text("utf-8")).get("language")
+            if language is None:
+                raise UsageError(f"--results {results}: has no bits per character; run jgpt eval without --no_language")
             value = language["bits_per_character"]
             return (
                 f"{value['value']:.3f} bits per character (95 % interval {value['low']:.3f} to {value['high']:.3f}) on "

@@ -21,7 +21,9 @@ def evaluate(prog: str, arguments: list[str]) -> None:
     )
     parser.config_file()
     parser.common("model", "out")
-    upstream = "Folder of the tasks' files, laid out as upstream: DATA/jglue/jcommonsenseqa-v1.3/…."
+    upstream = (
+        "Folder of the tasks' files, laid out as upstream: DATA/jglue/jcommonsenseqa-v1.3/…; hub: the Hugging Face hub."
+    )
     parser.flag("data", str, None, upstream)
     parser.add_argument(
         "--shards",
@@ -77,28 +79,35 @@ def eval_tasks(prog: str, arguments: list[str]) -> None:
         return
     for task in tasks:
         needs = "needs --data" if task["needs_data"] else "from any corpus"
-        print(f"{task['name']:<18} {needs:<16} {task['title']}")
+        print(
+            f"{task['name']:<22} {needs:<16} {','.join(task['methods']):<20} {','.join(task['splits']):<17} {task['title']}"
+        )
 
 
 def eval_show(prog: str, arguments: list[str]) -> None:
     """Rendered prompts of a task."""
     example = "jgpt eval show jcommonsenseqa --data eval-data"
     parser = Parser(prog, "Print a task's first items as the model sees them.", [example])
-    parser.add_argument("task", type=str, help="A task of `jgpt eval tasks`.")
-    parser.flag("data", str, None, "Folder of the tasks' files.")
+    parser.add_argument("task", type=str, help="A task of `jgpt eval tasks`, or a YAML file of your own.")
+    parser.flag("data", str, None, "Folder of the tasks' files, or hub.")
     parser.flag("count", int, 3, "How many items.")
+    parser.flag("prompt", str, "", "Form of the prompt; default: the first, without --data all.")
+    parser.flag("shots", int, 0, "Solved examples before each question.")
+    parser.flag("split", str, "valid", "Split to show; the last one of tasks that have no such split.")
     parser.common("quiet")
     given = parser.parse_args(arguments)
     from eval.listing import show_task
 
-    print(show_task(given.task, data=Path(given.data) if given.data else None, count=given.count))
+    more = {name: getattr(given, name) for name in ("count", "prompt", "shots", "split")}
+    print(show_task(given.task, given.data, **more))
 
 
 def summary(results: dict[str, Any]) -> str:
     """The figures of ``results.json`` as lines of text."""
     names = ("bits_per_character", "bits_per_byte")
-    rows = [(name, name, results["language"], results["language"]["baselines"]) for name in names]
-    for name, record in results["language"].get("sources", {}).items():
+    language = results.get("language", {})
+    rows = [(name, name, language, language["baselines"]) for name in names if language]
+    for name, record in language.get("sources", {}).items():
         rows.append((f"  {name}", names[0], record, record["baselines"]))
     for name, task in results["tasks"].items():
         rows.append((f"{name} {task['primary']}", task["primary"], task["metrics"], task["baselines"]))
@@ -109,7 +118,9 @@ def summary(results: dict[str, Any]) -> str:
     return "\n".join(lines)
 
 
-def figure(record: dict[str, float]) -> str:
+def figure(record: dict[str, Any]) -> str:
     """A figure with its 95 % interval, where there is one."""
+    if record["value"] is None:
+        return "undefined"
     interval = f" [{record['low']:.3f}, {record['high']:.3f}]" if "low" in record else ""
     return f"{record['value']:.3f}{interval}"

@@ -96,8 +96,9 @@ def closing(out: Path) -> str:
     first = {entry["prompt"]: entry for entry in reversed(samples)}  # of several temperatures, which the report shows
     for number, entry in enumerate(reversed(first.values()), 1):
         lines += [f"sample {number}: {entry['prompt']}▸{entry['text']}", ""]
+    if "language" in results:
+        lines.append(f"validation: {figure(results['language']['bits_per_character'])} bits per character")
     lines += [
-        f"validation: {figure(results['language']['bits_per_character'])} bits per character",
         f"report:     {out / REPORT}",
         "",
         "next:",

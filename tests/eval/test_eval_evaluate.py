@@ -29,7 +29,7 @@ def read(folder):
 
 def test_results_hold_language_and_tasks_with_baselines_and_intervals(results, tiny_run):
     found = read(results)
-    assert found["schema"] == 1
+    assert found["schema"] == 2
     assert found["model"]["data_sha256"] == read_manifest(tiny_run / "model").data_sha256
     assert found["model"]["context_length"] == 64
     language = found["language"]
@@ -91,7 +91,7 @@ def test_tasks_with_data(tiny_run, jglue, tmp_path):
     manifest = evaluate(
         tiny_run / "model", out, config(tasks=["jcommonsenseqa", "jnli"]), data=jglue, device="cpu", quiet=True
     )
-    assert [entry.role for entry in manifest.inputs] == ["model", "shards", "data", "data"]
+    assert [entry.role for entry in manifest.inputs] == ["model", "shards", "data", "data", "data"]
     found = read(out)["tasks"]
     assert found["jcommonsenseqa"]["items"] == 4
     assert found["jcommonsenseqa"]["baselines"]["random"]["accuracy"]["value"] == pytest.approx(0.2)

@@ -18,10 +18,10 @@ class Store:
             with file.open("rb") as stream:
                 for line in stream:
                     try:
-                        key, value = json.loads(line) if line.endswith(b"\n") else (None, None)
-                    except ValueError:
+                        key, value = json.loads(line)
+                    except (ValueError, TypeError):
                         break
-                    if key is None:
+                    if not isinstance(key, str) or not line.endswith(b"\n"):
                         break
                     self.found[key] = value
                     whole += len(line)

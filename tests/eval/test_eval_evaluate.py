@@ -98,6 +98,38 @@ def test_tasks_with_data(tiny_run, jglue, tmp_path):
     assert set(found["jnli"]["metrics"]) >= {"accuracy", "accuracy_pmi", "balanced_accuracy", "macro_f1"}
 
 
+def test_a_killed_run_goes_on_with_the_items_that_it_had_not_scored(tiny_run, jglue, tmp_path, monkeypatch):
+    from eval import likelihood
+
+    settings = config(tasks=["particle", "jcommonsenseqa", "jnli"], language=False)
+    whole = evaluate(tiny_run / "model", tmp_path / "whole", settings, data=jglue, quiet=True)
+    monkeypatch.setattr(likelihood, "_ITEMS", 4)
+    score, asked = likelihood.TokenModel.score_choices, []
+
+    def count(model, part):
+        asked.append(part)
+        if len(asked) == limit:
+            raise KeyboardInterrupt
+        return score(model, part)
+
+    monkeypatch.setattr(likelihood.TokenModel, "score_choices", count)
+    limit = 3
+    with pytest.raises(KeyboardInterrupt):
+        evaluate(tiny_run / "model", tmp_path / "out", settings, data=jglue, quiet=True)
+    first, limit = asked.copy(), 0
+    asked.clear()
+    again = evaluate(tiny_run / "model", tmp_path / "out", settings, data=jglue, quiet=True)
+    assert first[:2] and first[0] not in asked[:1] and first[2] == asked[0]
+    for name in ("results.json", "samples.jsonl"):
+        assert (tmp_path / "out" / name).read_bytes() == (tmp_path / "whole" / name).read_bytes()
+    assert again.data_sha256 == whole.data_sha256
+    assert sorted(file.name for file in (tmp_path / "out").iterdir()) == [
+        "manifest.json",
+        "results.json",
+        "samples.jsonl",
+    ]
+
+
 def test_long_prompts_are_cut_and_counted(tiny_run, jglue, tmp_path):
     evaluate(tiny_run / "model", tmp_path / "out", config(tasks=["jcommonsenseqa"], shots=3), data=jglue, quiet=True)
     notes = read(tmp_path / "out")["tasks"]["jcommonsenseqa"]["notes"]

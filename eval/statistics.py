@@ -67,15 +67,28 @@ def bootstrap_pairs(
     Where it is undefined (a correlation with a constant) the value is None; undefined resamples are left out.
     """
     one, other = np.asarray(gold, np.float64), np.asarray(predicted, np.float64)
-    value = float(statistic(one, other)) if len(one) > 1 else math.nan
+    if len(one) < 2:
+        return {"value": None}
+    return bootstrap_items(lambda places: statistic(one[places], other[places]), len(one), resamples, seed)
+
+
+def bootstrap_items(
+    statistic: Callable[[NDArray[np.int64]], NDArray[np.float64]], count: int, resamples: int, seed: int
+) -> Interval:
+    """A statistic of ``count`` items, which it is given by their places: it maps [..., N] to [...].
+
+    Where it is undefined (NaN) the value is None; undefined resamples are left out.
+    """
+    value = float(statistic(np.arange(count))) if count else math.nan
     if math.isnan(value):
         return {"value": None}
+    if count < 2:
+        return {"value": value}
     generator = np.random.default_rng(seed)
-    rows = max(1, _CELLS // len(one) // 8)
+    rows = max(1, _CELLS // count // 8)
     found = []
     for begin in range(0, resamples, rows):
-        drawn = generator.integers(0, len(one), size=(min(resamples, begin + rows) - begin, len(one)))
-        found.append(statistic(one[drawn], other[drawn]))
+        found.append(statistic(generator.integers(0, count, size=(min(resamples, begin + rows) - begin, count))))
     resampled = np.concatenate(found)
     return _interval(value, resampled[~np.isnan(resampled)])
 

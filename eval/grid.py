@@ -1,0 +1,145 @@
+"""What fine-tuning tries, and on which part of the training examples it decides. Imports only the standard library."""
+
+import hashlib
+from collections.abc import Sequence
+from dataclasses import dataclass, fields
+from itertools import product
+from typing import Literal
+
+from eval.examples import Example
+from stage.errors import InputError, UsageError
+
+
+@dataclass(frozen=True)
+class Setting:
+    """A point of the grid."""
+
+    learning_rate: float
+    epochs: int
+    dropout: float
+
+    def __str__(self) -> str:
+        return f"rate {self.learning_rate:g}, {self.epochs} epochs, dropout {self.dropout:g}"
+
+
+@dataclass
+class FinetuneConfig:
+    """How a model is fine-tuned for a task. The grid is that of small models: JGLUE's is for nets of 110M."""
+
+    learning_rates: tuple[float, ...] = (1e-4, 3e-4, 1e-3)
+    """Peak learning rates that are tried."""
+    epochs: tuple[int, ...] = (3, 10)
+    """Passes over the training examples that are tried."""
+    dropouts: tuple[float, ...] = (0.0, 0.1)
+    """Probabilities of dropout that are tried."""
+    rungs: tuple[float, ...] = (0.06, 0.25)
+    """Shares of the training examples on which settings are compared, one after the other; empty: all settings on all
+    examples."""
+    kept: float = 0.25
+    """Share of the settings that goes from one rung to the next, at least two (successive halving; Jamieson and Talwalkar
+    2016)."""
+    seeds: int = 3
+    """Runs of the chosen setting, which differ in the head's first weights, the order and dropout."""
+    scratch: bool = True
+    """Whether the same net from random weights is tuned and measured beside it: what pretraining is worth."""
+    dev_share: float = 0.1
+    """Share of the training examples on which the setting is chosen and no run is trained."""
+    dev_most: int = 1000
+    """At most so many of them."""
+    tokens: int = 128
+    """Most tokens of a row, at most those of the context; the longest text loses its last ones."""
+    run_tokens: int = 1_500_000
+    """Most training tokens of a run: it has fewer epochs where they would be more; 0: no limit."""
+    batch: int = 32
+    """Examples a step."""
+    causal: bool = False
+    """Whether tokens see only what precedes them, as in pretraining."""
+    optimizer: Literal["adamw", "muon"] = "adamw"
+    """Of the matrices in the blocks; everything else has AdamW."""
+    embedding_factor: float = 1.0
+    """Learning rate of the embedding over that of the matrices."""
+    warmup_share: float = 0.1
+    """Share of the steps in which the learning rate rises; after it, it falls linearly to 0."""
+    weight_decay: float = 0.01
+    """Decoupled weight decay of the matrices."""
+    gradient_clip: float = 1.0
+    """Largest norm of the gradient."""
+    seed: int = 0
+    """The first seed."""
+
+    def __post_init__(self) -> None:
+        for name in ("learning_rates", "epochs", "dropouts", "rungs"):
+            values = tuple(getattr(self, name))
+            if (not values and name != "rungs") or any(value < 0 for value in values):
+                raise UsageError(f"--finetune.{name} {values}: give one or more numbers from 0")
+            setattr(self, name, values)
+        for name in ("learning_rates", "epochs"):
+            if 0 in getattr(self, name):
+                raise UsageError(f"--finetune.{name}: nothing is learned with 0")
+        for name in ("dropouts", "rungs", "kept", "dev_share"):
+            value = getattr(self, name)
+            if any(not 0 <= each < 1 for each in (value if isinstance(value, tuple) else (value,))):
+                raise UsageError(f"--finetune.{name} {value} must lie from 0 to below 1")
+        if not self.dev_share or 0 in self.rungs:
+            raise UsageError("--finetune.dev_share and --finetune.rungs must be above 0")
+        for entry in fields(self):
+            if entry.name in ("seeds", "dev_most", "batch") and getattr(self, entry.name) < 1:
+                raise UsageError(f"--finetune.{entry.name} {getattr(self, entry.name)} must be at least 1")
+        if self.tokens < 8:
+            raise UsageError(f"--finetune.tokens {self.tokens} must be at least 8")
+        if self.optimizer not in ("adamw", "muon"):
+            raise UsageError(f"--finetune.optimizer {self.optimizer}: known are adamw and muon")
+
+    def settings(self) -> list[Setting]:
+        """The grid."""
+        return [Setting(*point) for point in product(self.learning_rates, self.epochs, self.dropouts)]
+
+
+def split_dev(train: Sequence[Example], share: float, most: int) -> tuple[list[Example], list[Example]]:
+    """Training examples and those to decide on: a share of them, at most ``most``, by the hash of their texts.
+
+    Examples that have a text in common stay together. Raises InputError when there are too few.
+    """
+    wanted = min(most, round(share * len(train)))
+    chosen: set[int] = set()
+    for group in sorted(_groups(train), key=lambda group: min(_hash(train[place]) for place in group)):
+        if len(chosen) + len(group) <= wanted:
+            chosen.update(group)
+    if len(chosen) < 2 or len(train) - len(chosen) < 2:
+        raise InputError(
+            f"{len(train)} training examples are too few to choose a setting on a share of {share:g}: "
+            "use a larger training file, or a larger --finetune.dev_share"
+        )
+    kept = [example for place, example in enumerate(train) if place not in chosen]
+    return kept, [train[place] for place in sorted(chosen)]
+
+
+def subset(train: Sequence[Example], share: float) -> list[Example]:
+    """A share of some examples, by the hash of their texts; a smaller share lies within a larger one."""
+    order = sorted(range(len(train)), key=lambda place: _hash(train[place]))
+    return [train[place] for place in sorted(order[: max(2, round(share * len(train)))])]
+
+
+def _groups(examples: Sequence[Example]) -> list[list[int]]:
+    """The places of examples, those together that have a text in common, also by way of others."""
+    parent = list(range(len(examples)))
+
+    def root(place: int) -> int:
+        while parent[place] != place:
+            parent[place] = parent[parent[place]]
+            place = parent[place]
+        return place
+
+    first: dict[str, int] = {}
+    for place, example in enumerate(examples):
+        # questions recur about many passages: of a span the passage alone counts
+        for text in example.texts[-1:] if example.answers else example.texts or example.choices:
+            parent[root(place)] = root(first.setdefault(text, place))
+    groups: dict[int, list[int]] = {}
+    for place in range(len(examples)):
+        groups.setdefault(root(place), []).append(place)
+    return list(groups.values())
+
+
+def _hash(example: Example) -> str:
+    return hashlib.sha256("\0".join((*example.texts, *example.choices, example.id)).encode()).hexdigest()

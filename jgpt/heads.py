@@ -1,0 +1,86 @@
+"""Heads on the GPT that answer instead of continuing: a class, a number, a choice, a piece of the text.
+
+Shapes: B rows of a batch, T tokens, C channels, S texts of a row, O outputs. A row is ``<s> text line-end text </s>``;
+``parts`` int64 [B, T] says to which text a token belongs: 1, 2, … S, 0 for the pieces between them, -1 for padding.
+A pretrained GPT with one linear layer on top is Radford et al. 2018; means of tokens and the features |u - v| and u v of
+two texts are from Conneau et al. 2017 and Reimers and Gurevych 2019, here of texts that see one another.
+"""
+
+from typing import Literal, get_args
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from jgpt.model.gpt import GPT
+
+HeadKind = Literal["classification", "regression", "choice", "span"]
+"""``classification``: logits of classes. ``regression``: a number. ``choice``: a number for each (question, choice), of
+which ``choose`` makes logits. ``span``: for each token of the last text how well a span would start and end there."""
+PADDING_PART, BETWEEN_PART = -1, 0
+
+
+class HeadedGPT(nn.Module):
+    """A GPT with a head, fine-tuned together.
+
+    By default each token sees its whole row, also what follows (``causal=False``): else no token of the first text has
+    seen the second. Padding is seen by none.
+    """
+
+    def __init__(
+        self, gpt: GPT, kind: HeadKind, *, texts: int = 1, classes: int = 1, causal: bool = False, seed: int = 0
+    ) -> None:
+        super().__init__()
+        assert kind in get_args(HeadKind) and texts >= 1 and classes >= 1
+        self.gpt, self.kind, self.texts, self.causal = gpt, kind, texts, causal
+        width = gpt.config.width
+        features = width if kind == "span" or texts == 1 else (texts + 2) * width
+        outputs = {"classification": classes, "span": 2}.get(kind, 1)
+        self.head = nn.Linear(features, outputs)
+        weight = torch.randn(self.head.weight.shape, generator=torch.Generator().manual_seed(seed)) * 0.02
+        with torch.no_grad():
+            self.head.weight.copy_(weight)
+            self.head.bias.zero_()
+        self.to(gpt.device)
+
+    def forward(self, ids: Tensor, parts: Tensor) -> Tensor:
+        """ids and parts int64 [B, T] -> float32: classification [B, O], regression and choice [B], span [B, T, 2].
+
+        Of a span, tokens outside the last text get -inf.
+        """
+        hidden = self.gpt.hidden(ids, mask=None if self.causal else seen(parts)).float()  # [B, T, C]
+        dropout = self.gpt.config.dropout
+        if self.kind == "span":
+            logits = self.head(F.dropout(hidden, dropout, self.training)).float()  # [B, T, 2]
+            return logits.masked_fill((parts != self.texts)[..., None], -torch.inf)
+        features = compared(means(hidden, parts, self.texts))  # [B, C] or [B, (S + 2) C]
+        found = self.head(F.dropout(features, dropout, self.training)).float()  # [B, O]
+        return found if self.kind == "classification" else found.squeeze(-1)
+
+
+def seen(parts: Tensor) -> Tensor:
+    """The mask of full attention, bool [B, 1, T, T]: every token of a row but padding is seen by all."""
+    batch, time = parts.shape
+    return (parts != PADDING_PART)[:, None, None, :].expand(batch, 1, time, time)
+
+
+def means(hidden: Tensor, parts: Tensor, texts: int) -> Tensor:
+    """The mean of each text's tokens: hidden [B, T, C], parts [B, T] -> [B, S, C]; zeros for a text without any."""
+    belongs = (parts[:, None] == torch.arange(1, texts + 1, device=parts.device)[:, None]).to(hidden.dtype)  # [B, S, T]
+    return belongs @ hidden / belongs.sum(-1, keepdim=True).clamp(min=1)
+
+
+def compared(vectors: Tensor) -> Tensor:
+    """The texts' vectors one after another, and how the first and the last differ: [B, S, C] -> [B, (S + 2) C], S > 1."""
+    if vectors.size(1) == 1:
+        return vectors[:, 0]
+    first, last = vectors[:, 0], vectors[:, -1]
+    return torch.cat((vectors.flatten(1), (first - last).abs(), first * last), dim=-1)
+
+
+def choose(scores: Tensor, counts: list[int]) -> Tensor:
+    """Logits over the choices of each question, [N, most choices], from those of all in a row [sum of counts].
+
+    Questions may have different numbers of choices: -inf where one has no such choice.
+    """
+    return nn.utils.rnn.pad_sequence(list(scores.split(counts)), batch_first=True, padding_value=-torch.inf)

@@ -1,0 +1,239 @@
+import json
+import math
+
+import numpy as np
+import pytest
+import torch
+
+from eval.examples import Example
+from eval.finetuning import finetune
+from eval.grid import FinetuneConfig, split_dev, subset
+from eval.metrics import measure
+from eval.encoding import answer, encode_example, make_row
+from eval.seeds import drawn, figures, mean_over_seeds
+from jgpt.model.folder import load_model
+from stage.errors import InputError, UsageError
+from tokenizer import JapaneseTokenizer
+
+TINY = {"learning_rates": (3e-3,), "epochs": (6,), "dropouts": (0.0,), "rungs": (), "seeds": 1, "batch": 16}
+WHO = ["神", "王", "民", "僕", "母", "𠮷田", "ｱﾌﾞﾗﾊﾑ", "モーセ", "兵士", "女"]
+DOES = ["光を見た", "海の魚を治めた", "法を与へた", "家から出た", "山へ登つた", "町まで走つた", "空より地を眺めた"]
+
+
+@pytest.fixture(scope="session")
+def tiny(tiny_run):
+    torch.set_num_threads(1)
+    return load_model(tiny_run / "model", device="cpu"), JapaneseTokenizer(tiny_run / "model")
+
+
+def classified(count, seed=0):
+    """Sentences of two classes: with the one word, or the other."""
+    draw = np.random.default_rng(seed)
+    examples = []
+    for number in range(count):
+        label = int(draw.integers(2))
+        text = f"{draw.choice(WHO)}は{('昨日', '今日')[label]}{draw.choice(DOES)}{draw.integers(100)}"
+        examples.append(Example(str(number), {"sentence": text}, ("過去", "現在"), label))
+    return examples
+
+
+def run(tiny, kind, train, test, metric, done=None, keep=None, **fields):
+    model, tokenizer = tiny
+    config = FinetuneConfig(**TINY | fields)
+    return finetune(
+        model, tokenizer, kind, train, test, metric=metric, config=config, device="cpu", dtype="float32", quiet=True,
+        done=done, keep=keep,
+    )  # fmt: skip
+
+
+def value(metric, examples, predictions):
+    return measure(metric, examples, predictions, bootstrap=1, seed=0)["value"]
+
+
+def test_a_rule_is_learned_from_both_starts_and_the_same_seed_gives_the_same_answers(tiny):
+    train, test = classified(160), classified(40, seed=1)
+    found = run(tiny, "classification", train, test, "accuracy", scratch=True)
+    for fitted in (found.pretrained, found.scratch):
+        assert value("accuracy", test, fitted.predictions[0]) > 0.9
+    assert found.counts | {"train": 144, "dev": 16, "test": 40} == found.counts
+    again = run(tiny, "classification", train, test, "accuracy", scratch=False)
+    assert again.pretrained.predictions == found.pretrained.predictions
+    assert again.scratch is None
+
+
+def test_a_choice_is_learned_among_different_numbers_of_choices(tiny):
+    draw = np.random.default_rng(0)
+    examples = []
+    for number in range(200):
+        choices = [f"{draw.choice(WHO)}と{word}" for word in ("魚", "光", "法")[: 2 + number % 2]]
+        right = int(draw.integers(len(choices)))
+        choices[right] = f"{draw.choice(WHO)}が勝つ"
+        examples.append(Example(str(number), {"question": f"第{number}問"}, tuple(choices), right))
+    found = run(tiny, "choice", examples[:160], examples[160:], "accuracy", scratch=False)
+    assert value("accuracy", examples[160:], found.pretrained.predictions[0]) > 0.9
+
+
+def test_a_regression_is_learned_and_does_not_depend_on_the_order_of_its_texts(tiny):
+    draw = np.random.default_rng(0)
+    examples = []
+    for number in range(240):
+        one, other = (f"{draw.choice(WHO)}は{('光', '魚')[int(draw.integers(2))]}を{draw.integers(100)}" for _ in "ab")
+        label = float("光" in one) + float("光" in other)
+        examples.append(Example(str(number), {"sentence1": one, "sentence2": other}, label=10 + label))
+    train, test = examples[:200], examples[200:]
+    found = run(tiny, "regression", train, test, "pearson", scratch=False).pretrained.predictions[0]
+    assert value("pearson", test, found) > 0.8
+    assert abs(np.mean(found) - 11) < 0.5
+    turned = [Example(e.id, dict(reversed(e.fields.items())), label=e.label) for e in test]
+    again = run(tiny, "regression", train, turned, "pearson", scratch=False).pretrained.predictions[0]
+    assert np.allclose(found, again, atol=1e-4)
+
+
+def test_a_span_is_found(tiny):
+    draw = np.random.default_rng(0)
+    examples = []
+    for number in range(240):
+        name = f"{draw.choice(WHO)}"
+        context = f"{draw.integers(100)}{draw.choice(DOES)}。《{name}》は{draw.choice(DOES)}。"
+        fields = {"question": f"誰か{number % 7}", "context": context}
+        start = context.index(name)
+        examples.append(Example(str(number), fields, answers=(name,), answer_start=start))
+    found = run(tiny, "span", examples[:200], examples[200:], "exact_match", scratch=False, epochs=(12,))
+    assert value("exact_match", examples[200:], found.pretrained.predictions[0]) > 0.9
+
+
+def test_every_token_of_a_span_knows_its_characters(tiny):
+    _, tokenizer = tiny
+    text = "𠮷野家の鯵は👨‍👩‍👧‍👦 が食べた。"
+    row = make_row(["誰が？", text], tokenizer, 1000)
+    assert any(map(tokenizer.is_byte, row.ids))
+    for wanted in ("𠮷", "鯵", "👨‍👩‍👧‍👦", "食べた"):
+        start = text.index(wanted)
+        example = Example("1", {"q": "誰が？", "c": text}, answers=(wanted,), answer_start=start)
+        rows = encode_example(example, "span", tokenizer, 1000)
+        found = answer(rows.rows[0], text, *rows.target)
+        # a piece may reach over the answer, a character never breaks
+        assert wanted in found
+        assert found in text
+        if tokenizer.is_byte(row.ids[rows.target[0]]) and tokenizer.is_byte(row.ids[rows.target[1]]):
+            assert found == wanted
+    assert answer(row, text, row.parts.index(2), len(row.parts) - 2) == text
+
+
+def test_the_longest_text_is_cut_at_its_end_and_counted(tiny):
+    _, tokenizer = tiny
+    short, long = "神は光を見て", "王は民に法を与へた" * 10
+    row = make_row([short, long], tokenizer, 20)
+    ids = tokenizer.encode(short)
+    assert len(row.ids) == 20
+    assert row.ids[1 : 1 + len(ids)] == ids
+    assert row.ids[-1] == tokenizer.eos_id
+    kept = row.parts.count(2)
+    assert row.ids[-1 - kept : -1] == tokenizer.encode(long)[:kept]
+    assert row.cut == len(tokenizer.encode(long)) - kept
+    lost = Example("1", {"q": short, "c": long}, answers=("法",), answer_start=len(long) - 4)
+    assert encode_example(lost, "span", tokenizer, 20).target == (-1, -1)
+
+
+def test_examples_with_a_text_in_common_are_never_on_both_sides():
+    draw = np.random.default_rng(0)
+    train = [
+        Example(str(number), {"a": f"文{draw.integers(300)}", "b": f"文{draw.integers(300)}"}, label=1.0)
+        for number in range(100)
+    ]
+    taught, dev = split_dev(train, 0.2, 1000)
+    assert 10 <= len(dev) <= 20
+    assert len(taught) + len(dev) == 100
+    assert not {text for each in taught for text in each.texts} & {text for each in dev for text in each.texts}
+    mixed = [train[place] for place in draw.permutation(100)]
+    assert {each.id for each in split_dev(mixed, 0.2, 1000)[1]} == {each.id for each in dev}
+    few, more = subset(taught, 0.1), subset(taught, 0.3)
+    assert {each.id for each in few} < {each.id for each in more}
+
+
+def test_what_decides_is_neither_trained_on_nor_the_test(tiny, monkeypatch):
+    train, test = classified(100), classified(20, seed=1)
+    fitted, asked = [], []
+    from eval import finetuning
+
+    original, predicted = finetuning.fit, finetuning.predict
+    monkeypatch.setattr(
+        finetuning,
+        "fit",
+        lambda model, given, *rest, **more: (fitted.append(given), original(model, given, *rest, **more)),
+    )
+    monkeypatch.setattr(
+        finetuning, "predict", lambda model, given, *rest, **more: (asked.append(given), predicted(model, given, *rest, **more))[1]
+    )  # fmt: skip
+    fields = {"learning_rates": (1e-3, 3e-3), "epochs": (1,), "rungs": (0.3, 0.6), "seeds": 2, "scratch": True}
+    found = run(tiny, "classification", train, test, "mcc", **fields)
+    _, dev = split_dev(train, 0.1, 1000)
+    taught = {each.example.id for part in fitted for each in part}
+    assert not taught & {each.id for each in dev}
+    tests = [place for place, part in enumerate(asked) if part[0].example in test]
+    # for each start two settings twice on what was kept back, then two seeds on the test
+    assert tests == [4, 5, 10, 11]
+    assert all([each.example for each in part] == dev for place, part in enumerate(asked) if place not in tests)
+    assert [entry["examples"] for entry in found.pretrained.grid] == [27, 27, 54, 54]
+    best = max(found.pretrained.grid[2:], key=lambda entry: entry["score"])
+    assert found.pretrained.setting.learning_rate == best["learning_rate"]
+
+
+def test_finished_runs_are_not_run_again(tiny):
+    train, test = classified(60), classified(20, seed=1)
+    fields = {"learning_rates": (1e-3, 3e-3), "epochs": (1,), "rungs": (0.5,), "seeds": 2, "scratch": True}
+    kept = {}
+    whole = run(tiny, "classification", train, test, "mcc", keep=kept.__setitem__, **fields)
+    assert len(kept) == 2 * (2 + 2)
+    stored = json.loads(json.dumps(dict(list(kept.items())[:5])))
+    missing = {}
+    again = run(tiny, "classification", train, test, "mcc", done=stored, keep=missing.__setitem__, **fields)
+    assert stored.keys() | missing.keys() == kept.keys()
+    assert not stored.keys() & missing.keys()
+    assert (again.pretrained, again.scratch) == (whole.pretrained, whole.scratch)
+
+
+def test_mistakes_are_told_with_their_mend(tiny):
+    train, test = classified(60), classified(20, seed=1)
+    with pytest.raises(UsageError, match="training file"):
+        run(tiny, "classification", [], test, "mcc")
+    with pytest.raises(InputError, match="現在"):
+        run(tiny, "classification", [each for each in train if each.label == 0], test, "mcc")
+    with pytest.raises(InputError, match="example 5: its label 2"):
+        run(tiny, "choice", [Example("5", {"q": "問"}, ("甲", "乙"), 2)], test, "accuracy")
+    with pytest.raises(InputError, match="answer_start"):
+        run(tiny, "span", [Example("5", {"q": "問", "c": "文"}, answers=("答",))], test, "f1")
+    with pytest.raises(InputError, match="dev_share"):
+        run(tiny, "classification", train[:4], train[:4], "mcc")
+    for wrong in ({"epochs": ()}, {"dropouts": (1.0,)}, {"seeds": 0}, {"learning_rates": (0.0,)}, {"rungs": (0.0,)}):
+        with pytest.raises(UsageError, match=next(iter(wrong))):
+            FinetuneConfig(**wrong)
+
+
+def test_figures_are_means_over_seeds_with_a_paired_difference(tiny):
+    examples = classified(40)
+    right = [each.label for each in examples]
+    half = [label if place % 2 else 1 - label for place, label in enumerate(right)]
+    result = run(tiny, "classification", examples, examples, "mcc", scratch=True)
+    object.__setattr__(result.pretrained, "predictions", [right, half])
+    object.__setattr__(result.scratch, "predictions", [half, half])
+    found = figures(result, examples, ["accuracy", "mcc"], bootstrap=200, seed=0)
+    assert found["accuracy"]["pretrained"]["value"] == 0.75
+    assert found["accuracy"]["difference"]["value"] == 0.25
+    assert 0.15 < found["accuracy"]["difference"]["low"] < 0.25 < found["accuracy"]["difference"]["high"] < 0.35
+    alone = [measure("mcc", examples, each, bootstrap=1, seed=0)["value"] for each in (right, half)]
+    assert math.isclose(found["mcc"]["pretrained"]["value"], np.mean(alone))
+
+
+def test_an_undefined_correlation_of_one_seed_leaves_the_mean_undefined(tiny):
+    examples = [Example(str(place), {"a": "文"}, label=float(place)) for place in range(10)]
+    constant, good = [1.0] * 10, [float(place) for place in range(10)]
+    places = np.arange(10)
+    assert float(drawn("pearson", examples, good)(places)) == pytest.approx(1)
+    assert math.isnan(float(mean_over_seeds("spearman", examples, [good, constant])(places)))
+    found = run(tiny, "classification", classified(60), classified(20), "accuracy")
+    object.__setattr__(found.pretrained, "predictions", [constant])
+    object.__setattr__(found.scratch, "predictions", [good])
+    figure = figures(found, examples, ["pearson"], bootstrap=50, seed=0)["pearson"]
+    assert figure["pretrained"] == figure["difference"] == {"value": None}
+    assert figure["scratch"]["value"] == pytest.approx(1)

@@ -29,7 +29,7 @@ def stream(model: GPT, tokenizer: JapaneseTokenizer, prompt: str, config: Genera
     guard = CharacterGuard(tokenizer)
     for index in stream_ids(model, ids, config, tokenizer.eos_id, guard):
         held += decoder.feed(index)
-        ready, held, stopped = _before_stop(held, config.stop)
+        ready, held, stopped = before_stop(held, config.stop)
         if ready:
             yield ready
         if stopped:
@@ -75,7 +75,7 @@ def stream_ids(
         yield index
 
 
-def _before_stop(text: str, stop: list[str]) -> tuple[str, str, bool]:
+def before_stop(text: str, stop: list[str]) -> tuple[str, str, bool]:
     """Part a text into what may be given out, what must wait because a stop string may have begun, and whether one is there."""
     places = [place for place in (text.find(word) for word in stop) if place >= 0]
     if places:

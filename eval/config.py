@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
 
+from eval.grid import FinetuneConfig
 from stage.errors import UsageError
 
 INTRINSIC = ("particle", "continuation")
@@ -62,6 +63,8 @@ class EvalConfig:
     """Compute every request alone, without sharing what they have in common: slow, to check the fast way."""
     seed: int = 0
     """Draws items, solved examples and resamples."""
+    finetune: FinetuneConfig = field(default_factory=FinetuneConfig)
+    """Of --method finetune."""
 
     def __post_init__(self) -> None:
         if isinstance(self.tasks, str):

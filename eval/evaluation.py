@@ -11,21 +11,25 @@ from typing import Any
 from corpora.normalization import normalize_prompt
 from eval.config import INTRINSIC, EvalConfig
 from eval.documents import Documents
-from eval.examples import Example
+from eval.examples import Example, Predictions
 from eval.intrinsic import build_intrinsic
 from eval.language import held_out, language_record
-from eval.likelihood import TokenModel
+from eval.likelihood import TokenModel, score_items
 from eval.measuring import (
+    SCRATCH,
     Outcome,
     below_majority,
+    by_finetuning,
     by_generation,
     by_likelihood,
     examples_of,
     figures,
+    finetuned_metrics,
     groups,
+    seed_figures,
     trivial,
 )
-from eval.multiple_choice import ChoiceTask
+from eval.multiple_choice import ChoiceTask, predict
 from eval.ngram import KneserNey
 from eval.origin import shards_of
 from eval.preparing import Prepared, prepare
@@ -88,7 +92,7 @@ def evaluate(
     def make(folder: Path) -> Made:
         found = load_model(model, device=device, dtype=dtype)
         about = {"path": model.name, "data_sha256": made_by.sha256}  # a whole path would make the data depend on it
-        run = _Run(config, found, about, opened, prepared, preset, quiet)
+        run = _Run(config, found, about, opened, prepared, preset, (device, dtype), quiet)
         with Store(folder / _FOUND / "scores.jsonl") as store:
             return run.measure(folder, store)
 
@@ -108,10 +112,12 @@ class _Run:
         shards: list[ShardSet],
         prepared: dict[str, Prepared],
         preset: str,
+        where: tuple[str, str],
         quiet: bool,
     ) -> None:
         self.config, self.gpt, self.shards, self.prepared = config, model, shards, prepared
         self.preset, self.quiet = preset, quiet
+        self.device, self.dtype = where
         self.tokenizer = JapaneseTokenizer(shards[0].folder)
         sources = list(chain.from_iterable(each.sources("valid") for each in shards))
         self.documents = Documents(pooled(each.split("valid") for each in shards), self.tokenizer, sources)
@@ -121,7 +127,7 @@ class _Run:
             for name, order in (("5-gram", 5), ("unigram", 1))
         }
         scorer = ModelScorer(model, config.batch_tokens)
-        self.model = TokenModel(scorer, self.tokenizer, scorer.context_length)
+        self.model = TokenModel(scorer, self.tokenizer, scorer.context_length, model)
         self.ngram = TokenModel(self.ngrams["5-gram"], self.tokenizer)
         self.about = about | {
             "parameters": sum(weight.numel() for weight in model.parameters()),
@@ -185,10 +191,20 @@ class _Run:
             grid = task.grid if task.kind == "regression" else ()
             outcome = by_likelihood(made, self.model, self.ngram, store, self.config, self.quiet, grid)
         else:
-            raise NotImplementedError
+            where = {"device": self.device, "dtype": self.dtype}
+            outcome = by_finetuning(given, self.gpt, self.tokenizer, store, self.config, self.quiet, **where)
+            made.metrics, made.primary = finetuned_metrics(task)
+            if task.prompts and task.kind != "span":
+                made.items = items(task, task.prompt(), given.examples, given.few_shot, self.preset)
+                outcome.baselines = {"5-gram": self._counted(made, task.grid if task.kind == "regression" else ())}
         record, lines = self._record(made, task.kind, given.method, given.examples, outcome)
         record |= {"published": [dict(entry) for entry in task.published], "leaks": [dict(leak) for leak in task.leaks]}
         return record, lines
+
+    def _counted(self, task: ChoiceTask, grid: Sequence[float]) -> dict[str, Predictions]:
+        """What the 5-gram answers to the prompts of a task."""
+        scores = score_items(task.items, self.ngram)
+        return {metric: predict(scores, metric, grid) for metric in task.metrics}
 
     def _generated(self, given: Prepared, prompt: Prompt, store: Store) -> Outcome:
         task = given.task
@@ -197,17 +213,21 @@ class _Run:
             for number, example in enumerate(given.examples)
         ]
         stop = [prompt.closing, "\n"] if prompt.closing else ["\n"]
-        return by_generation(
-            given.examples, prompts, stop, task.max_tokens, self.model, store, task.name, task.metrics, self.quiet
-        )
+        return by_generation(given.examples, prompts, stop, self.model, store, task, self.quiet)
 
     def _record(
         self, task: ChoiceTask, kind: str, method: str, examples: list[Example], outcome: Outcome
     ) -> tuple[dict[str, Any], Iterator[dict[str, Any]]]:
         """The part of a task in ``results.json``, and its lines of ``samples.jsonl``."""
         config, primary = self.config, task.primary
-        metrics = figures(outcome.predictions, examples, config)
         baselines = trivial(examples, task.metrics)
+        if outcome.seeds is None:
+            metrics = figures(outcome.predictions, examples, config)
+        else:
+            metrics, scratch, gain = seed_figures(outcome.seeds, examples, task.metrics, config)
+            if scratch:
+                baselines[SCRATCH] = scratch
+                outcome.more["gain"] = gain
         baselines |= {name: figures(found, examples, config) for name, found in outcome.baselines.items()}
         notes = [*task.notes, *outcome.notes]
         if below_majority(metrics, baselines, primary):

@@ -15,11 +15,11 @@ import torch
 from torch import Tensor
 from tqdm import tqdm
 
+from eval.encoding import Rows, encode_example
 from eval.examples import Example, Kind, Predictions
 from eval.fitting import HEADS, Scale, fit, predict
 from eval.grid import FinetuneConfig, Setting, split_dev, subset
 from eval.metrics import measure
-from eval.encoding import Rows, encode_example
 from jgpt.config import ModelConfig
 from jgpt.device import choose_device, choose_dtype, keep_freed_memory
 from jgpt.heads import HeadedGPT

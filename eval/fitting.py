@@ -8,9 +8,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from eval.encoding import Rows, answer, collate
 from eval.examples import Kind, Predictions
 from eval.grid import FinetuneConfig, Setting
-from eval.encoding import Rows, answer, collate
 from jgpt.config import TrainConfig
 from jgpt.device import autocast
 from jgpt.heads import HeadedGPT, HeadKind, choose

@@ -98,13 +98,17 @@ class FinetuneConfig:
 def split_dev(train: Sequence[Example], share: float, most: int) -> tuple[list[Example], list[Example]]:
     """Training examples and those to decide on: a share of them, at most ``most``, by the hash of their texts.
 
-    Examples that have a text in common stay together. Raises InputError when there are too few.
+    Examples that have a text in common stay together; where that leaves less than half of what is wanted, as among
+    sentences made by template, those that have all texts in common. Raises InputError when there are too few.
     """
     wanted = min(most, round(share * len(train)))
     chosen: set[int] = set()
-    for group in sorted(_groups(train), key=lambda group: min(_hash(train[place]) for place in group)):
-        if len(chosen) + len(group) <= wanted:
-            chosen.update(group)
+    for whole in (False, True):
+        for group in sorted(_groups(train, whole), key=lambda group: min(_hash(train[place]) for place in group)):
+            if len(chosen) + len(group) <= wanted and not chosen & set(group):
+                chosen.update(group)
+        if 2 * len(chosen) >= wanted:
+            break
     if len(chosen) < 2 or len(train) - len(chosen) < 2:
         raise InputError(
             f"{len(train)} training examples are too few to choose a setting on a share of {share:g}: "
@@ -120,8 +124,8 @@ def subset(train: Sequence[Example], share: float) -> list[Example]:
     return [train[place] for place in sorted(order[: max(2, round(share * len(train)))])]
 
 
-def _groups(examples: Sequence[Example]) -> list[list[int]]:
-    """The places of examples, those together that have a text in common, also by way of others."""
+def _groups(examples: Sequence[Example], whole: bool) -> list[list[int]]:
+    """The places of examples, those together that have a text in common, also by way of others, or all texts."""
     parent = list(range(len(examples)))
 
     def root(place: int) -> int:
@@ -133,7 +137,8 @@ def _groups(examples: Sequence[Example]) -> list[list[int]]:
     first: dict[str, int] = {}
     for place, example in enumerate(examples):
         # questions recur about many passages: of a span the passage alone counts
-        for text in example.texts[-1:] if example.answers else example.texts or example.choices:
+        texts = example.texts[-1:] if example.answers else example.texts or example.choices
+        for text in ["\0".join(texts)] if whole else texts:
             parent[root(place)] = root(first.setdefault(text, place))
     groups: dict[int, list[int]] = {}
     for place in range(len(examples)):

@@ -24,9 +24,9 @@ class Scorer(Protocol):
 class TokenModel:
     """A scorer of tokens with its tokenizer: what scores texts."""
 
-    def __init__(self, scorer: Any, tokenizer: Any, context_length: int = 0) -> None:
-        """``context_length`` 0: contexts of any length."""
-        self.scorer, self.tokenizer, self.context_length = scorer, tokenizer, context_length
+    def __init__(self, scorer: Any, tokenizer: Any, context_length: int = 0, gpt: Any = None) -> None:
+        """``context_length`` 0: contexts of any length; ``gpt`` generates."""
+        self.scorer, self.tokenizer, self.context_length, self.gpt = scorer, tokenizer, context_length, gpt
 
     def score_choices(self, asked: Sequence[Asked]) -> list[list[ChoiceScore]]:
         """Each choice after its context, split at tokens as ``encode_choices`` does."""
@@ -40,6 +40,16 @@ class TokenModel:
             ]
             for requests in encoded
         ]
+
+    def generate(self, prompts: Sequence[str], *, max_tokens: int, stop: Sequence[str]) -> list[str]:
+        """The likeliest continuation of each prompt, token by token, up to a stop string."""
+        from jgpt.generation.batch import generate_batch
+
+        return generate_batch(self.gpt, self.tokenizer, prompts, max_tokens=max_tokens, stop=stop)
+
+    def tokens(self, text: str) -> int:
+        """How many tokens a text has, with what begins it."""
+        return 1 + len(self.tokenizer.encode(text))
 
 
 def score_items(

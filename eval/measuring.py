@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from eval.config import EvalConfig
@@ -10,10 +10,16 @@ from eval.examples import Example, Predictions
 from eval.likelihood import score_items
 from eval.metrics import measure
 from eval.multiple_choice import ChoiceTask, Item, ItemScores, predict, sample, trivial_baselines
+from eval.preparing import Prepared
 from eval.statistics import Interval
 from eval.store import Store
+from eval.task import Task
+from stage.progress import progress
 
 Figures = dict[str, Interval]
+SCRATCH = "random weights"
+"""The baseline of fine-tuning: the same net without pretraining."""
+_PROMPTS = 64  # answered and kept at once
 
 
 @dataclass
@@ -29,6 +35,8 @@ class Outcome:
     notes: list[str] = field(default_factory=list)
     more: dict[str, Any] = field(default_factory=dict)
     """What else goes into the record of the task."""
+    seeds: Any = None
+    """The ``FinetuneResult``, whose figures are means over seeds."""
 
 
 def by_likelihood(
@@ -55,28 +63,26 @@ def by_generation(
     examples: Sequence[Example],
     prompts: Sequence[str],
     stop: Sequence[str],
-    max_tokens: int,
     model: Any,
     store: Store,
-    name: str,
-    metrics: Sequence[str],
+    task: Task,
     quiet: bool,
 ) -> Outcome:
     """A greedy answer to every prompt, up to a stop string; the answers that are accepted are not looked at."""
-    from stage.progress import progress
-
     found: list[str] = []
-    with progress(total=len(prompts), description=name, unit="item", quiet=quiet) as bar:
+    with progress(total=len(prompts), description=task.name, unit="item", quiet=quiet) as bar:
         for begin in range(0, len(prompts), _PROMPTS):
             part = prompts[begin : begin + _PROMPTS]
-            key = f"{name}/{begin}"
+            key = f"{task.name}/{begin}"
             if key not in store.found:
-                store.put({key: [text.strip() for text in model.generate(part, max_tokens=max_tokens, stop=stop)]})
+                answers = model.generate(part, max_tokens=task.max_tokens, stop=stop)
+                store.put({key: [text.strip() for text in answers]})
             found += store.found[key]
             bar.update(len(part))
     lines = (
         {
             "id": example.id,
+            **({"group": example.group} if example.group else {}),
             "context": prompt,
             "answers": list(example.answers),
             "prediction": text,
@@ -84,10 +90,74 @@ def by_generation(
         }
         for example, prompt, text in zip(examples, prompts, found, strict=True)
     )
-    return Outcome(dict.fromkeys(metrics, found), lines)
+    notes = []
+    if cut := sum(model.tokens(prompt) + task.max_tokens > model.context_length for prompt in prompts):
+        notes.append(f"{cut} prompts left no room for an answer in the context and were cut from the left")
+    return Outcome(dict.fromkeys(task.metrics, found), lines, notes=notes)
 
 
-_PROMPTS = 64
+def by_finetuning(
+    given: Prepared, model: Any, tokenizer: Any, store: Store, config: EvalConfig, quiet: bool, **where: str
+) -> Outcome:
+    """The task learned from its train split, by the model and by the same net from random weights."""
+    from eval.finetuning import finetune
+
+    task, name = given.task, given.task.name
+    metrics, primary = finetuned_metrics(task)
+    done = {key.removeprefix(f"{name}/"): value for key, value in store.found.items() if key.startswith(f"{name}/")}
+    result = finetune(
+        model,
+        tokenizer,
+        task.kind,
+        given.train,
+        given.examples,
+        metric=primary,
+        config=config.finetune,
+        quiet=quiet,
+        done=done,
+        keep=lambda unit, outcome: store.put({f"{name}/{unit}": outcome}),
+        **where,
+    )
+    # seconds differ from run to run, so they stay out of what is compared
+    starts = {"pretrained": result.pretrained, "scratch": result.scratch}
+    fitted = {
+        start: {"setting": asdict(found.setting), "grid": found.grid}
+        for start, found in starts.items()
+        if found is not None
+    }
+    seeds = result.pretrained.predictions
+    lines = (
+        {
+            "id": example.id,
+            **({"group": example.group} if example.group else {}),
+            "texts": list(example.texts),
+            "choices": list(example.choices),
+            **({"answers": list(example.answers)} if example.answers else {}),
+            "prediction": seeds[0][place],
+            "predictions": [found[place] for found in seeds],
+            **({"scratch": [found[place] for found in result.scratch.predictions]} if result.scratch else {}),
+            "gold": example.answers[0] if example.answers else example.label,
+        }
+        for place, example in enumerate(given.examples)
+    )
+    counts = result.counts
+    notes = [
+        f"fine-tuned with {len(seeds)} seeds: {result.pretrained.setting}",
+        f"the setting was chosen on {counts['dev']} of the training examples, the other {counts['train']} were learned from",
+    ]
+    if result.scratch is not None:
+        notes.append(f"the same net from random weights had the same grid: {result.scratch.setting}")
+    if counts["test_cut"]:
+        notes.append(f"{counts['test_cut']} items were longer than {config.finetune.tokens} tokens and lost their ends")
+    return Outcome(
+        dict.fromkeys(metrics, seeds[0]), lines, notes=notes, more={"finetune": counts | fitted}, seeds=result
+    )
+
+
+def finetuned_metrics(task: Task) -> tuple[tuple[str, ...], str]:
+    """The metrics of a task that a classifier has, and its primary one: normalisations of likelihood are not among them."""
+    metrics = dict.fromkeys("accuracy" if metric.startswith("accuracy") else metric for metric in task.metrics)
+    return tuple(metrics), "accuracy" if task.primary.startswith("accuracy") else task.primary
 
 
 def figures(predictions: Mapping[str, Predictions], examples: Sequence[Example], config: EvalConfig) -> Figures:
@@ -96,6 +166,21 @@ def figures(predictions: Mapping[str, Predictions], examples: Sequence[Example],
         metric: measure(metric, examples, found, bootstrap=config.bootstrap, seed=config.seed)
         for metric, found in predictions.items()
     }
+
+
+def seed_figures(
+    result: Any, examples: Sequence[Example], metrics: Sequence[str], config: EvalConfig
+) -> tuple[Figures, Figures, Figures]:
+    """Every metric of a fine-tuned model, of the same net from random weights, and what the one has more than the other."""
+    from eval.seeds import figures as over_seeds
+
+    found = over_seeds(result, examples, metrics, bootstrap=config.bootstrap, seed=config.seed)
+    own = {metric: values["pretrained"] for metric, values in found.items()}
+    scratch, gain = (
+        {metric: values[name] for metric, values in found.items() if name in values}
+        for name in ("scratch", "difference")
+    )
+    return own, scratch, gain
 
 
 def groups(

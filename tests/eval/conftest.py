@@ -172,6 +172,14 @@ def jglue(tmp_path):
         for number, (a, b, label) in enumerate(pairs)
     ]
     write_json_lines(root / "jglue" / "jnli-v1.3" / "valid-v1.3.json", rows)
+    asked = [("誰が見た？", "𠮷田"), ("何を見た？", "ベガ"), ("ベガは何か？", "織姫星")]
+    context = "星 [SEP] ベガは七夕の織姫星である。𠮷田はベガを見た。"
+    qas = [
+        {"id": f"q{n}", "question": question, "answers": [{"text": text, "answer_start": context.index(text)}]}
+        for n, (question, text) in enumerate(asked)
+    ]
+    data = {"data": [{"title": "星", "paragraphs": [{"context": context, "qas": qas}]}]}
+    write_json_lines(root / "jglue" / "jsquad-v1.3" / "valid-v1.3.json", [data])
     return root
 
 

@@ -8,6 +8,7 @@ import pytest
 from eval import evaluate
 from eval.comparison import compare
 from eval.config import EvalConfig
+from eval.grid import FinetuneConfig
 from stage.errors import ArtifactError, InputError, UsageError
 from stage.manifest import read_manifest
 
@@ -128,6 +129,46 @@ def test_a_killed_run_goes_on_with_the_items_that_it_had_not_scored(tiny_run, jg
         "results.json",
         "samples.jsonl",
     ]
+
+
+def test_answers_are_generated_without_looking_at_the_gold_ones(tiny_run, jglue, tmp_path):
+    settings = config(tasks=["jsquad"], language=False)
+    evaluate(tiny_run / "model", tmp_path / "out", settings, data=jglue, quiet=True)
+    task = read(tmp_path / "out")["tasks"]["jsquad"]
+    assert (task["method"], task["primary"], task["items"]) == ("generate", "f1", 3)
+    assert set(task["metrics"]) == {"exact_match", "f1", "exact_match_normalised", "f1_normalised"}
+    lines = [json.loads(line) for line in (tmp_path / "out" / "samples.jsonl").read_text("utf-8").splitlines()]
+    file = jglue / "jglue" / "jsquad-v1.3" / "valid-v1.3.json"
+    file.write_text(file.read_text("utf-8").replace('"text": "ベガ"', '"text": "ベガは七夕の織姫星である"'), "utf-8")
+    evaluate(tiny_run / "model", tmp_path / "other", settings, data=jglue, quiet=True)
+    others = [json.loads(line) for line in (tmp_path / "other" / "samples.jsonl").read_text("utf-8").splitlines()]
+    assert [line["prediction"] for line in lines] == [line["prediction"] for line in others]
+    assert any("left no room" in note for note in task["notes"])
+
+
+def test_a_task_is_learned_from_its_train_split_beside_random_weights(tiny_run, jglue, tmp_path, write_lines):
+    rows = [
+        {"sentence_pair_id": str(n), "sentence1": f"第{n}の猫が寝る", "sentence2": "猫が" + word, "label": label}
+        for n in range(40)
+        for word, label in [(("寝る", "entailment"), ("走る", "contradiction"), ("𠮷い", "neutral"))[n % 3]]
+    ]
+    write_lines(jglue / "jglue" / "jnli-v1.3" / "train-v1.3.json", rows)
+    small = FinetuneConfig(learning_rates=(1e-3, 3e-3), epochs=(2,), dropouts=(0.0,), rungs=(0.5,), seeds=2, tokens=32)
+    settings = config(tasks=["jnli", "jcommonsenseqa"], method="finetune", language=False, finetune=small)
+    with pytest.raises(InputError, match="too few to choose a setting"):
+        evaluate(tiny_run / "model", tmp_path / "out", settings, data=jglue, quiet=True)
+    settings.tasks = ["jnli"]
+    evaluate(tiny_run / "model", tmp_path / "out", settings, data=jglue, quiet=True)
+    task = read(tmp_path / "out")["tasks"]["jnli"]
+    assert task["method"] == "finetune"
+    assert set(task["metrics"]) == {"accuracy", "balanced_accuracy", "macro_f1"}
+    assert set(task["baselines"]) >= {"random", "majority", "5-gram", "random weights"}
+    difference = task["metrics"]["accuracy"]["value"] - task["baselines"]["random weights"]["accuracy"]["value"]
+    assert task["gain"]["accuracy"]["value"] == pytest.approx(difference)
+    lines = [json.loads(line) for line in (tmp_path / "out" / "samples.jsonl").read_text("utf-8").splitlines()]
+    assert [len(line["predictions"]) for line in lines] == [2] * 6
+    right = [[answer == line["gold"] for answer in line["predictions"]] for line in lines]
+    assert sum(map(sum, right)) / 12 == pytest.approx(task["metrics"]["accuracy"]["value"])
 
 
 def test_long_prompts_are_cut_and_counted(tiny_run, jglue, tmp_path):

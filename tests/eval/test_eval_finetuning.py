@@ -5,11 +5,11 @@ import numpy as np
 import pytest
 import torch
 
+from eval.encoding import answer, encode_example, make_row
 from eval.examples import Example
 from eval.finetuning import finetune
 from eval.grid import FinetuneConfig, split_dev, subset
 from eval.metrics import measure
-from eval.encoding import answer, encode_example, make_row
 from eval.seeds import drawn, figures, mean_over_seeds
 from jgpt.model.folder import load_model
 from stage.errors import InputError, UsageError

@@ -23,6 +23,12 @@ class LayerCache:
         self.length = end
         return self.keys[:, :, :end].to(key.dtype), self.values[:, :, :end].to(value.dtype)
 
+    def before(self, key: Tensor, value: Tensor) -> tuple[Tensor, Tensor]:
+        """Those held, of one sequence, before those of each of several rows [B, K, T, D]: [B, K, S, D]; none is added."""
+        keys = self.keys[:, :, : self.length].to(key.dtype).expand(len(key), -1, -1, -1)
+        values = self.values[:, :, : self.length].to(value.dtype).expand(len(value), -1, -1, -1)
+        return torch.cat((keys, key), 2), torch.cat((values, value), 2)
+
 
 class Cache:
     """One ``LayerCache`` a block."""
@@ -36,3 +42,9 @@ class Cache:
     def length(self) -> int:
         """Tokens that are held."""
         return self.layers[0].length
+
+    def cut(self, length: int) -> None:
+        """Forget the tokens after the first ``length``."""
+        assert length <= self.length
+        for layer in self.layers:
+            layer.length = length

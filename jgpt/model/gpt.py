@@ -47,11 +47,11 @@ class Rotary(nn.Module):
         self.register_buffer("cosine", angles.cos(), persistent=False)
         self.register_buffer("sine", angles.sin(), persistent=False)
 
-    def forward(self, x: Tensor, start: int) -> Tensor:
-        """Turn x [B, H, T, D], whose first token stands at position ``start``."""
-        time = x.size(2)
-        cosine = self.cosine[start : start + time].to(x.dtype)  # [T, D/2]
-        sine = self.sine[start : start + time].to(x.dtype)
+    def forward(self, x: Tensor, start: int | Tensor) -> Tensor:
+        """Turn x [B, H, T, D], whose first token stands at position ``start``, or whose tokens stand at those [B, T]."""
+        at = start if isinstance(start, Tensor) else slice(start, start + x.size(2))
+        cosine = self.cosine[at].to(x.dtype).unsqueeze(-3)  # [1, T, D/2] or [B, 1, T, D/2]
+        sine = self.sine[at].to(x.dtype).unsqueeze(-3)
         first, second = x.chunk(2, dim=-1)  # each [B, H, T, D/2]
         return torch.cat((first * cosine - second * sine, second * cosine + first * sine), dim=-1)
 
@@ -69,7 +69,14 @@ class Attention(nn.Module):
         self.query_norm = RMSNorm(size, config.gated) if normed else nn.Identity()
         self.key_norm = RMSNorm(size, config.gated) if normed else nn.Identity()
 
-    def forward(self, x: Tensor, rotary: Rotary | None, cache: LayerCache | None, mask: Tensor | None) -> Tensor:
+    def forward(
+        self,
+        x: Tensor,
+        rotary: Rotary | None,
+        cache: LayerCache | None,
+        mask: Tensor | None,
+        positions: Tensor | None = None,
+    ) -> Tensor:
         config = self.config
         batch, time, width = x.shape
         # [B, T, (H + 2 K) D] -> [B, H, T, D] and twice [B, K, T, D]
@@ -79,12 +86,14 @@ class Attention(nn.Module):
         if config.architecture == "qwen3":
             query, key = self.query_norm(query), self.key_norm(key)
         if rotary is not None:
-            query, key = rotary(query, start), rotary(key, start)
+            at = start if positions is None else positions
+            query, key = rotary(query, at), rotary(key, at)
         if config.architecture == "default":
             query, key = self.query_norm(query), self.key_norm(key)
         if cache is not None:
-            key, value = cache.append(key, value)  # [B, K, S, D]
-        if start and time > 1:  # several new tokens after cached ones: token t sees the first start + t + 1
+            # [B, K, S, D]
+            key, value = cache.append(key, value) if positions is None else cache.before(key, value)
+        if mask is None and start and time > 1:  # new tokens after cached ones: token t sees the first start + t + 1
             mask = torch.ones(time, key.size(2), dtype=torch.bool, device=x.device).tril(diagonal=start)[None, None]
         y = attend(query, key, value, mask)  # [B, H, T, D]
         y = self.output(y.transpose(1, 2).reshape(batch, time, width))
@@ -122,8 +131,15 @@ class Block(nn.Module):
         self.mlp_norm = _norm(config)
         self.mlp = MLP(config)
 
-    def forward(self, x: Tensor, rotary: Rotary | None, cache: LayerCache | None, mask: Tensor | None) -> Tensor:
-        x = x + self.attention(self.attention_norm(x), rotary, cache, mask)
+    def forward(
+        self,
+        x: Tensor,
+        rotary: Rotary | None,
+        cache: LayerCache | None,
+        mask: Tensor | None,
+        positions: Tensor | None = None,
+    ) -> Tensor:
+        x = x + self.attention(self.attention_norm(x), rotary, cache, mask, positions)
         return x + self.mlp(self.mlp_norm(x))
 
 
@@ -192,23 +208,30 @@ class GPT(nn.Module):
             if name.endswith("bias"):
                 nn.init.zeros_(parameter)
 
-    def hidden(self, ids: Tensor, cache: Cache | None = None, mask: Tensor | None = None) -> Tensor:
+    def hidden(
+        self, ids: Tensor, cache: Cache | None = None, mask: Tensor | None = None, positions: Tensor | None = None
+    ) -> Tensor:
         """The stream after the last norm: ids int64 [B, T] -> [B, T, C]. With a cache, ids follow what it holds.
 
         mask: bool [B, 1, T, T], True where a token sees another; without one it sees itself and all before it.
+        positions: int64 [B, T], for rows that are trees of tokens: branches lie beside each other in a row, and the mask keeps
+        them apart. A cache is then of one sequence, goes before every row, and stays as it is.
         Raises ValueError when there are more positions than the context has.
         """
         start = cache.length if cache is not None else 0
         time = ids.size(1)
-        if start + time > self.config.context_length:
+        if positions is None and start + time > self.config.context_length:
             raise ValueError(f"{start + time} tokens do not fit into a context of {self.config.context_length}")
+        if positions is not None:
+            assert mask is not None, "a tree needs a mask"
+            mask = F.pad(mask, (start, 0), value=True)  # [B, 1, T, S]
         x = self.embedding(ids)  # [B, T, C]
         if self.positions is not None:
-            x = x + self.positions.weight[start : start + time]
+            x = x + (self.positions.weight[start : start + time] if positions is None else self.positions(positions))
             x = F.dropout(x, self.config.dropout, self.training)
         x = _in_compute_dtype(self.embedding_norm(x))
         for index, block in enumerate(self.blocks):
-            x = block(x, self.rotary, cache.layers[index] if cache is not None else None, mask)
+            x = block(x, self.rotary, cache.layers[index] if cache is not None else None, mask, positions)
         return self.final_norm(x)
 
     def forward(self, ids: Tensor, cache: Cache | None = None) -> Tensor:

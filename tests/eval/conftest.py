@@ -2,13 +2,14 @@
 
 import json
 from pathlib import Path
-from types import SimpleNamespace
 
 import numpy as np
 import pytest
 import torch
 
 from eval.documents import Documents
+from jgpt.config import ModelConfig
+from jgpt.model.gpt import GPT
 
 SENTENCES = [
     "神は光を見て善しとした",
@@ -53,29 +54,27 @@ class CharacterTokenizer:
         return "".join(self._texts[number] for number in ids)
 
 
-class FakeModel:
-    """A causal stand-in for the GPT: the hidden state is the running mean of random embeddings."""
+class TinyModel(GPT):
+    """A GPT with random weights that notes the most tokens of a batch."""
 
-    def __init__(self, vocab_size=2000, context_length=32, width=8, seed=0):
-        generator = torch.Generator().manual_seed(seed)
-        self.config = SimpleNamespace(context_length=context_length, vocab_size=vocab_size)
-        self.device = torch.device("cpu")
-        self.embedding = torch.randn(vocab_size, width, generator=generator)
-        self.output = torch.randn(width, vocab_size, generator=generator)
+    def __init__(self, vocab_size=2000, context_length=32, architecture="default", **fields):
+        shape = {"depth": 2, "width": 16, "heads": 2, "vocab_size": vocab_size, "context_length": context_length}
+        super().__init__(ModelConfig(architecture=architecture, **shape | fields))
         self.largest = 0
+        generator = torch.Generator().manual_seed(0)
+        with torch.no_grad():
+            for weight in self.parameters():
+                weight.normal_(std=0.5, generator=generator)
+        self.eval()
 
-    def hidden(self, ids):
+    def hidden(self, ids, *others):
         self.largest = max(self.largest, ids.numel())
-        assert ids.shape[1] <= self.config.context_length
-        sums = self.embedding[ids].cumsum(1)
-        return sums / torch.arange(1, ids.shape[1] + 1)[:, None]
+        return super().hidden(ids, *others)
 
-    def head(self, hidden):
-        return hidden @ self.output
-
+    @torch.no_grad()
     def log_probability(self, ids, scored):
         """The last ``scored`` ids of one short sequence, the plain way."""
-        scores = self.head(self.hidden(torch.tensor([ids[:-1]])))[0].log_softmax(-1)
+        scores = self(torch.tensor([ids[:-1]]))[0].log_softmax(-1)
         return [float(scores[place - 1, ids[place]]) for place in range(len(ids) - scored, len(ids))]
 
 
@@ -101,7 +100,7 @@ def new_tokenizer():
 
 @pytest.fixture(scope="session")
 def new_model():
-    return FakeModel
+    return TinyModel
 
 
 @pytest.fixture(scope="session")
@@ -194,8 +193,7 @@ def tiny_run(tmp_path_factory):
     import pyarrow
     import pyarrow.parquet
 
-    from jgpt import GPT, write_shards
-    from jgpt.config import ModelConfig
+    from jgpt import write_shards
     from jgpt.model.folder import save_model
     from stage.folder import Made, write_folder
     from stage.manifest import artifact_input

@@ -1,15 +1,15 @@
 import lzma
 import math
-from types import SimpleNamespace
 
 import numpy as np
 import pytest
-import torch
 
 from eval.config import EvalConfig
 from eval.language import check_no_unknown, held_out, language_record
 from eval.ngram import KneserNey
 from eval.scoring import ModelScorer
+from jgpt.config import ModelConfig
+from jgpt.model.gpt import GPT
 from stage.errors import ArtifactError
 
 TEXTS = ["元始に神天地を創造たまへり", "𠮷野家でｱｲｽを食べる👨‍👩‍👧。", "が" * 50]
@@ -24,12 +24,7 @@ def test_documents_decode_to_their_texts(new_documents):
 
 
 def test_a_uniform_model_pays_the_vocabulary_for_each_token_and_the_end(new_documents):
-    model = SimpleNamespace(
-        config=SimpleNamespace(context_length=16, vocab_size=64),
-        device=torch.device("cpu"),
-        hidden=lambda ids: ids[..., None].float() * 0,
-        head=lambda hidden: torch.zeros(len(hidden), 64),
-    )
+    model = GPT(ModelConfig(depth=1, width=8, heads=1, context_length=16, vocab_size=64))  # its head is zero
     found = record(held_out(new_documents(TEXTS)), model)
     characters = sum(map(len, TEXTS))
     bits = 6 * (characters + 3)

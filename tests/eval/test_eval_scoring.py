@@ -1,8 +1,11 @@
+from unittest import mock
+
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from eval import scoring, trie
 from eval.scoring import ModelScorer, encode_choices, fit, is_cut, windows
 
 
@@ -20,20 +23,75 @@ def test_windows_score_every_target_once_with_half_a_context_before_it(total, co
     assert targets == ids[total - scored :]
 
 
-def test_scores_equal_the_plain_way_for_any_batch_size(new_model):
-    model = new_model()
-    generator = np.random.default_rng(0)
+def random_requests(generator, count, vocab_size, longest):
     requests = []
-    for _ in range(30):
-        ids = [1, *generator.integers(20, 2000, int(generator.integers(1, 30))).tolist()]
+    for _ in range(count):
+        ids = [1, *generator.integers(0, vocab_size, int(generator.integers(1, longest))).tolist()]
         split = int(generator.integers(1, len(ids)))
         requests.append((ids[:split], ids[split:]))
-    for batch_tokens in (1, 64, 4096):
-        scores = ModelScorer(model, batch_tokens).score(requests)
-        for (context, continuation), values in zip(requests, scores, strict=True):
-            assert values.dtype == np.float64
-            expected = model.log_probability([*context, *continuation], len(continuation))
-            assert values.tolist() == pytest.approx(expected, abs=1e-5)
+    return requests
+
+
+@pytest.mark.parametrize("reference", [False, True])
+@pytest.mark.parametrize("batch_tokens", [1, 64, 4096])
+def test_scores_equal_the_plain_way_for_any_batch_size(new_model, batch_tokens, reference):
+    model = new_model()
+    requests = random_requests(np.random.default_rng(0), 30, 2000, 30)
+    scores = ModelScorer(model, batch_tokens, reference=reference).score(requests)
+    for (context, continuation), values in zip(requests, scores, strict=True):
+        assert values.dtype == np.float64
+        expected = model.log_probability([*context, *continuation], len(continuation))
+        assert values.tolist() == pytest.approx(expected, abs=1e-5)
+
+
+SHAPES = {
+    "default": {},
+    "gpt2": {"tie_embeddings": True},
+    "llama": {"heads": 4, "kv_heads": 2},
+    "qwen3": {"heads": 4, "kv_heads": 1},
+}
+
+
+@pytest.fixture(scope="module")
+def models(new_model):
+    return {name: new_model(5, 24, name, **fields) for name, fields in SHAPES.items()}
+
+
+few = st.lists(st.integers(0, 3), max_size=8)
+three = st.tuples(few, few, few).map(lambda parts: [1, *parts[0], *parts[1], *parts[2]])
+
+
+@settings(deadline=None)
+@given(
+    shape=st.sampled_from(list(SHAPES)),
+    batch_tokens=st.integers(1, 300),
+    # small limits make prefixes of prefixes out of short sequences
+    limits=st.tuples(st.integers(1, 40), st.sampled_from([1, 1.5, 3]), st.integers(1, 4)),
+    contexts=st.lists(three, min_size=1, max_size=4),
+    data=st.data(),
+)
+def test_sharing_changes_no_score(models, shape, batch_tokens, limits, contexts, data):
+    """Continuations that begin others, equal requests, contexts of ``<s>`` alone, more than fits into the model's 24 tokens."""
+    continuation = st.lists(st.integers(0, 3), min_size=1, max_size=6) | st.lists(st.just(2), min_size=1, max_size=40)
+    requests = data.draw(st.lists(st.tuples(st.sampled_from([[1], *contexts]), continuation), max_size=12))
+    with mock.patch.multiple(trie, **dict(zip(("ROW", "TREE", "WORTH"), limits, strict=True))):
+        shared = ModelScorer(models[shape], batch_tokens).score(requests)
+    plain = ModelScorer(models[shape], 64, reference=True).score(requests)
+    for (_, ids), values, expected in zip(requests, shared, plain, strict=True):
+        assert len(values) == len(ids)
+        np.testing.assert_allclose(values, expected, rtol=0, atol=1e-5)
+
+
+@pytest.mark.parametrize("reference", [False, True])
+def test_progress_counts_every_scored_token_once(new_model, monkeypatch, reference):
+    bar = mock.MagicMock()
+    monkeypatch.setattr(scoring, "progress", lambda **fields: bar(**fields))
+    requests = random_requests(np.random.default_rng(1), 40, 3, 90)
+    ModelScorer(new_model(5), 64, reference=reference).score(requests)
+    wanted = sum(len(ids) for _, ids in requests)
+    assert bar.call_args.kwargs["total"] == wanted
+    updates = bar.return_value.__enter__.return_value.update.call_args_list
+    assert sum(update.args[0] for update in updates) == wanted
 
 
 def test_batches_stay_within_their_tokens(new_model):

@@ -150,6 +150,30 @@ def test_logits_are_the_same_with_a_cache(new_model, architecture, cuts):
     torch.testing.assert_close(torch.cat(parts, 1), model(ids), rtol=1e-4, atol=1e-4)
 
 
+@pytest.mark.parametrize("architecture", ARCHITECTURES)
+@pytest.mark.parametrize("fields", [{}, {"heads": 4, "kv_heads": 2}])
+def test_branches_beside_each_other_in_a_row_see_what_each_would_alone(new_model, architecture, fields):
+    if architecture == "gpt2" and fields:
+        pytest.skip("gpt2 shares no keys between heads")
+    model = new_model(architecture, **fields)
+    ids = random_ids(1, 12)
+    cache = Cache(model.config, 1, model.device)
+    model(ids[:, :5], cache=cache)
+    # tokens 5 and 6 go on as 7, 8 or as 9, 10, 11
+    parents = [-1, 0, 1, 2, 1, 4, 5]
+    mask = torch.eye(7, dtype=torch.bool)
+    for token, parent in enumerate(parents[1:], 1):
+        mask[token] |= mask[parent]
+    positions = torch.tensor([[5, 6, 7, 8, 7, 8, 9]]).expand(2, -1)
+    rows = torch.cat((ids[:, 5:], ids[:, 5:].flip(1)))
+    hidden = model.hidden(rows, cache, mask.expand(2, 1, -1, -1), positions)
+    assert cache.length == 5
+    for row in range(2):
+        for branch in ([0, 1, 2, 3], [0, 1, 4, 5, 6]):
+            alone = model.hidden(torch.cat((ids[:, :5], rows[row : row + 1, branch]), 1))
+            torch.testing.assert_close(hidden[row, branch], alone[0, 5:], rtol=1e-4, atol=1e-4)
+
+
 def test_a_cache_of_bfloat16_stays_near(new_model):
     model = new_model(deviation=0.05).to(torch.bfloat16)
     ids = random_ids(1, 8)

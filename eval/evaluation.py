@@ -126,7 +126,7 @@ class _Run:
             name: KneserNey(self.train.sample(config.ngram_tokens, config.seed), self.tokenizer.vocab_size, order)
             for name, order in (("5-gram", 5), ("unigram", 1))
         }
-        scorer = ModelScorer(model, config.batch_tokens)
+        scorer = ModelScorer(model, config.batch_tokens, reference=config.reference)
         self.model = TokenModel(scorer, self.tokenizer, scorer.context_length, model)
         self.ngram = TokenModel(self.ngrams["5-gram"], self.tokenizer)
         self.about = about | {

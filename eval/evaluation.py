@@ -11,13 +11,14 @@ from typing import Any
 from corpora.normalization import normalize_prompt
 from eval.config import INTRINSIC, EvalConfig
 from eval.documents import Documents
-from eval.examples import Example, Predictions
+from eval.examples import Example
 from eval.intrinsic import build_intrinsic
 from eval.language import held_out, language_record
 from eval.likelihood import TokenModel, score_items
 from eval.measuring import (
     SCRATCH,
     Outcome,
+    answers,
     below_majority,
     by_finetuning,
     by_generation,
@@ -29,7 +30,7 @@ from eval.measuring import (
     seed_figures,
     trivial,
 )
-from eval.multiple_choice import ChoiceTask, predict
+from eval.multiple_choice import ChoiceTask
 from eval.ngram import KneserNey
 from eval.origin import shards_of
 from eval.preparing import Prepared, prepare
@@ -183,28 +184,23 @@ class _Run:
         made = ChoiceTask(
             name, task.title, [], task.metrics, task.primary, task.license, task.source, list(given.notes)
         )
+        made.decided_by, made.grid = task.decided_by, task.grid if task.kind == "regression" else ()
         if given.method == "generate":
             assert prompt is not None
             outcome = self._generated(given, prompt, store)
         elif given.method == "likelihood":
             made.items = items(task, prompt, given.examples, given.few_shot, self.preset)
-            grid = task.grid if task.kind == "regression" else ()
-            outcome = by_likelihood(made, self.model, self.ngram, store, self.config, self.quiet, grid)
+            outcome = by_likelihood(made, self.model, self.ngram, store, self.config, self.quiet)
         else:
             where = {"device": self.device, "dtype": self.dtype}
             outcome = by_finetuning(given, self.gpt, self.tokenizer, store, self.config, self.quiet, **where)
             made.metrics, made.primary = finetuned_metrics(task)
             if task.prompts and task.kind != "span":
                 made.items = items(task, task.prompt(), given.examples, given.few_shot, self.preset)
-                outcome.baselines = {"5-gram": self._counted(made, task.grid if task.kind == "regression" else ())}
+                outcome.baselines = {"5-gram": answers(made, score_items(made.items, self.ngram))}
         record, lines = self._record(made, task.kind, given.method, given.examples, outcome)
         record |= {"published": [dict(entry) for entry in task.published], "leaks": [dict(leak) for leak in task.leaks]}
         return record, lines
-
-    def _counted(self, task: ChoiceTask, grid: Sequence[float]) -> dict[str, Predictions]:
-        """What the 5-gram answers to the prompts of a task."""
-        scores = score_items(task.items, self.ngram)
-        return {metric: predict(scores, metric, grid) for metric in task.metrics}
 
     def _generated(self, given: Prepared, prompt: Prompt, store: Store) -> Outcome:
         task = given.task

@@ -39,18 +39,20 @@ class Outcome:
     """The ``FinetuneResult``, whose figures are means over seeds."""
 
 
-def by_likelihood(
-    task: ChoiceTask, model: Any, ngram: Any, store: Store, config: EvalConfig, quiet: bool, grid: Sequence[float] = ()
-) -> Outcome:
+def by_likelihood(task: ChoiceTask, model: Any, ngram: Any, store: Store, config: EvalConfig, quiet: bool) -> Outcome:
     """The choices of every item scored by the model and by the 5-gram, if there is one."""
     scores = score_items(task.items, model, name=task.name, store=store, quiet=quiet)
-    found = {metric: predict(scores, metric, grid) for metric in task.metrics}
+    found = answers(task, scores)
     lines = map(sample, task.items, scores, found[task.primary])
     baselines = {}
     if ngram is not None:
-        counted = score_items(task.items, ngram)
-        baselines["5-gram"] = {metric: predict(counted, metric, grid) for metric in task.metrics}
+        baselines["5-gram"] = answers(task, score_items(task.items, ngram))
     return Outcome(found, lines, baselines, _cut_notes(scores, model))
+
+
+def answers(task: ChoiceTask, scores: Sequence[ItemScores]) -> dict[str, Predictions]:
+    """For each metric of a task what it judges."""
+    return {metric: predict(scores, metric, task.grid, task.decided_by) for metric in task.metrics}
 
 
 def _cut_notes(scores: Sequence[ItemScores], model: Any) -> list[str]:

@@ -89,6 +89,9 @@ class ChoiceTask:
     license: str
     source: str
     notes: list[str] = field(default_factory=list)
+    decided_by: str = "sum"
+    grid: tuple[float, ...] = ()
+    """Of a regression: the number of each choice."""
 
 
 def item_scores(item: Item, scores: Sequence[Sequence[ChoiceScore]]) -> ItemScores:
@@ -106,12 +109,14 @@ def item_scores(item: Item, scores: Sequence[Sequence[ChoiceScore]]) -> ItemScor
     )
 
 
-def predict(scores: Sequence[ItemScores], metric: str, grid: Sequence[float] = ()) -> list[int] | list[float]:
-    """The number of the choice with the greatest score (the sum, where the metric is no accuracy); the first of equals.
+def predict(
+    scores: Sequence[ItemScores], metric: str, grid: Sequence[float] = (), decided_by: str = "sum"
+) -> list[int] | list[float]:
+    """The number of the choice with the greatest score (``decided_by``, where the metric is no accuracy); the first of equals.
 
     With a ``grid`` of numbers, one for each choice: their mean under the probabilities of the choices.
     """
-    found = [getattr(score, NORMALISATIONS.get(metric, "sum")) for score in scores]
+    found = [getattr(score, NORMALISATIONS.get(metric, decided_by)) for score in scores]
     assert all(values is not None for values in found), f"{metric} needs a neutral context"
     if grid:
         weights = [np.exp(values - values.max()) for values in found]

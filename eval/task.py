@@ -5,13 +5,14 @@ import re
 from collections.abc import Iterable, Mapping
 from dataclasses import MISSING, dataclass, field, fields
 from pathlib import Path
-from typing import Any, get_args
+from typing import Any, Literal, get_args
 
 import yaml
 
 from eval.config import INTRINSIC, TASK_FOLDER, check_task_name
 from eval.examples import Kind
 from eval.metrics import METRICS
+from eval.multiple_choice import NORMALISATIONS
 from eval.rows import FORMATS
 from stage.errors import UsageError
 
@@ -70,6 +71,8 @@ class Task:
     """The field that names an item; without it they are numbered."""
     choices: tuple[str, ...] = ()
     """The fields of the choices, of a pair the two texts; without a label the first is right."""
+    decided_by: Literal["sum", "per_character", "per_byte", "per_token", "pmi"] = "sum"
+    """The score of choices that metrics of classes (mcc, macro_f1) judge; accuracies name theirs."""
     first_choice: int = 0
     """The number that the label gives to the first choice."""
     classes: Mapping[Any, str] = field(default_factory=dict)
@@ -194,6 +197,12 @@ def _check(task: Task, file: Path) -> None:
     for metric in task.metrics:
         demand(metric in METRICS, f"unknown metric {metric!r}; known are {', '.join(METRICS)}")
     demand(task.primary in task.metrics, f"the primary metric {task.primary!r} is not among the metrics")
+    demand(
+        task.decided_by in NORMALISATIONS.values(), f"decided_by must be one of {', '.join(NORMALISATIONS.values())}"
+    )
+    pmi = task.decided_by == "pmi" or "accuracy_pmi" in task.metrics
+    without = [key for key, prompt in task.prompts.items() if prompt.neutral is None]
+    demand(not pmi or not without, f"pmi needs the entry neutral of the prompts {', '.join(without)}")
     if task.kind in ("choice", "pair"):
         demand(len(task.choices) > 1, f"a {task.kind} needs choices, the fields that hold them")
     if task.kind in ("classification", "regression"):

@@ -2,18 +2,19 @@
 
 from collections import Counter
 from collections.abc import Iterable, Sequence
-from itertools import groupby
+from itertools import chain, groupby
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
-import pyarrow.parquet
+import pyarrow
 from numpy.typing import NDArray
 
 from corpora.config import CorpusConfig
 from corpora.judging import measured, mend
 from corpora.minhash import BANDS, PARAMETERS
 from corpora.near import find_near
+from corpora.part_files import numbers_of, read_part
 from corpora.splitting import choose_valid, splits_tails
 from stage.errors import InputError
 
@@ -38,21 +39,15 @@ class Parts:
 
     def __init__(self, files: Sequence[Path]) -> None:
         self.files = files
-        metadata = [pyarrow.parquet.read_metadata(file) for file in files]
-        self._groups = [
-            (file, group) for file, each in zip(files, metadata, strict=True) for group in range(each.num_row_groups)
-        ]
-        rows = [each.row_group(group).num_rows for each in metadata for group in range(each.num_row_groups)]
-        self._begins = np.cumsum([0, *rows])
+        self._begins = np.cumsum([0, *(sum(table.num_rows for table in read_part(file)) for file in files)])
 
     def read(self, column: str, places: Iterable[int]) -> list[Any]:
-        """A column of the documents at these places, which ascend. Memory: a row group, and what is returned."""
+        """A column of the documents at these places, which ascend. Memory: what is returned."""
         found = []
-        for group, members in groupby(places, lambda place: int(np.searchsorted(self._begins, place, "right")) - 1):
-            file, number = self._groups[group]
-            with pyarrow.parquet.ParquetFile(file) as opened:
-                values = opened.read_row_group(number, columns=[column], use_threads=False).column(0)
-            found += values.take([place - int(self._begins[group]) for place in members]).to_pylist()
+        for number, members in groupby(places, lambda place: int(np.searchsorted(self._begins, place, "right")) - 1):
+            values = pyarrow.chunked_array([table.column(column).chunk(0) for table in read_part(self.files[number])])
+            begin = int(self._begins[number])
+            found += [values[place - begin].as_py() for place in members]
         return found
 
 
@@ -62,12 +57,11 @@ def decide(files: Sequence[tuple[Path, str]], config: CorpusConfig, work: Path) 
     Memory: 17 bytes for each document, the ids of those that are repeated, and as ``find_near``, whose sketches lie in ``work``.
     Raises InputError, naming a source without any text, or when no document is left.
     """
-    digests, fates = [], []
+    digests, fates = [np.empty((0, 2), np.uint64)], [np.empty(0, np.uint8)]
     reasons: Counter[str] = Counter()
     read: Counter[str] = Counter()
     filled: set[str] = set()
-    for path, source in files:
-        table = pyarrow.parquet.read_table(path, columns=["digest", "reason"])
+    for source, table in ((source, table) for path, source in files for table in read_part(path)):
         given = table.column("reason").to_pylist()
         within = given[: config.limit - read[source]] if config.limit else given
         read[source] += len(within)
@@ -77,7 +71,7 @@ def decide(files: Sequence[tuple[Path, str]], config: CorpusConfig, work: Path) 
         fate = np.full(len(given), BEYOND_LIMIT, dtype=np.uint8)
         fate[: len(within)] = [REJECTED if reason else TRAIN for reason in within]
         fates.append(fate)
-        digests.append(np.frombuffer(b"".join(table.column("digest").to_pylist()), dtype=np.uint64).reshape(-1, 2))
+        digests.append(numbers_of(table.column("digest")))
     for source in dict.fromkeys(source for _, source in files):
         if source not in filled:
             raise InputError(f"{source}: holds no text")
@@ -118,11 +112,9 @@ def _find_near(parts: Parts, kept: NDArray[np.int64], threshold: float, work: Pa
     file, at, place = work / "sketches.npy", 0, 0
     sizes = np.zeros(len(kept), np.int64)
     sketches = np.lib.format.open_memmap(file, "w+", np.uint64, (BANDS, len(kept)))
-    for path in parts.files:
-        table = pyarrow.parquet.read_table(path, columns=["sketch", "chars"])
+    for table in chain.from_iterable(map(read_part, parts.files)):
         own = kept[np.searchsorted(kept, place) : np.searchsorted(kept, place + table.num_rows)] - place
-        rows = np.frombuffer(b"".join(table.column("sketch").to_pylist()), np.uint64).reshape(-1, BANDS)
-        sketches[:, at : at + len(own)] = rows[own].T
+        sketches[:, at : at + len(own)] = numbers_of(table.column("sketch"))[own].T
         sizes[at : at + len(own)] = table.column("chars").to_numpy()[own]
         at, place = at + len(own), place + table.num_rows
     try:
@@ -150,7 +142,8 @@ def _explained(reasons: Counter[str], files: Sequence[Path]) -> str:
     """The commonest reasons of rejection, each with an example and what mends it."""
     examples: dict[str, str] = {}
     for file in files:
-        for row in pyarrow.parquet.read_table(file, columns=["id", "reason", "measure"]).to_pylist():
+        tables = (table.select(["id", "reason", "measure"]) for table in read_part(file))
+        for row in chain.from_iterable(table.to_pylist() for table in tables):
             said = measured(row["reason"], row["measure"])
             examples.setdefault(row["reason"], row["id"] + f" ({said})" * bool(said))
     return "; ".join(

@@ -8,12 +8,11 @@ from typing import Any, NamedTuple
 
 import numpy as np
 import pyarrow
-import pyarrow.parquet
 
+from corpora.part_files import PartWriter, read_part
 from corpora.parts import PartTask
 from corpora.repeated import Hashes, drop_lines, find_repeated, line_hashes
 from corpora.rows import schemas, with_texts
-from corpora.tables import part_writer
 from stage.parallel import run_over
 from stage.replacing import whole_file
 
@@ -53,7 +52,7 @@ def drop_repeated(parts: list[PartTask], folder: Path, how: dict[str, Any]) -> t
     folder.mkdir(exist_ok=True)
     tasks, read, config = [], Counter[str](), parts[0].config
     for part in parts:
-        rows, source = pyarrow.parquet.read_metadata(part.path).num_rows, part.source.config.path
+        rows, source = sum(table.num_rows for table in read_part(part.path)), part.source.config.path
         within = min(rows, config.limit - read[source]) if config.limit else rows
         read[source] += within
         tasks.append(_Task(part, folder / part.path.name, within))
@@ -73,7 +72,7 @@ def drop_repeated(parts: list[PartTask], folder: Path, how: dict[str, Any]) -> t
 def _write_hashes(task: _Task) -> int:
     """Write the hashes of the lines of a file; how many documents it has."""
     found, documents = [np.empty(0, np.uint64)], 0
-    for _, texts in _groups(task, ["text", "reason"]):
+    for _, texts in _groups(task):
         found += line_hashes(texts)
         documents += sum(map(bool, texts))
     with whole_file(task.out.with_suffix(".npy")) as partial, partial.open("wb") as stream:
@@ -86,21 +85,19 @@ def _drop(task: _Task) -> tuple[int, int]:
     repeated = np.load(task.out.with_name(_REPEATED), mmap_mode="r")
     changed = characters = 0
     source, config = task.part.source.config, task.part.config
-    with whole_file(task.out) as partial, part_writer(partial, schemas(config).part) as writer:
+    with whole_file(task.out) as partial, PartWriter(partial, schemas(config).part) as writer:
         for table, texts in _groups(task):
             new = {row: left for row, text in enumerate(texts) if (left := drop_lines(text, repeated)[0]) != text}
             changed += len(new)
             characters += sum(len(texts[row]) - len(left) for row, left in new.items())
-            writer.write_table(with_texts(table, new, source, config) if new else table)
+            writer.write(with_texts(table, new, source, config) if new else table)
     return changed, characters
 
 
-def _groups(task: _Task, columns: list[str] | None = None) -> Iterator[tuple[pyarrow.Table, list[str]]]:
-    """The row groups of a file, each with its texts, empty for documents that are rejected or beyond the limit."""
+def _groups(task: _Task) -> Iterator[tuple[pyarrow.Table, list[str]]]:
+    """The tables of a file, each with its texts, empty for documents that are rejected or beyond the limit."""
     left = task.rows
-    with pyarrow.parquet.ParquetFile(task.part.path) as file:
-        for group in range(file.num_row_groups):
-            table = file.read_row_group(group, columns=columns, use_threads=False)
-            pairs = zip(table.column("text").to_pylist(), table.column("reason").to_pylist(), strict=True)
-            yield table, ["" if reason or row >= left else text for row, (text, reason) in enumerate(pairs)]
-            left -= table.num_rows
+    for table in read_part(task.part.path):
+        pairs = zip(table.column("text").to_pylist(), table.column("reason").to_pylist(), strict=True)
+        yield table, ["" if reason or row >= left else text for row, (text, reason) in enumerate(pairs)]
+        left -= table.num_rows

@@ -12,8 +12,8 @@ import pyarrow.parquet
 from corpora.build import finish
 from corpora.config import CorpusConfig, SourceConfig, rules_of
 from corpora.documents import STAGE, document_files, read_tables
+from corpora.part_files import PartWriter
 from corpora.rows import REPEATED, Schemas, column_of, compared_columns
-from corpora.tables import part_writer
 from stage.errors import ArtifactError, UsageError
 from stage.folder import Made, write_folder
 from stage.manifest import Manifest, artifact_input, read_manifest
@@ -75,7 +75,7 @@ def _make(folder: Path, corpus: Path, manifest: Manifest, config: CorpusConfig, 
     stored = pyarrow.parquet.read_schema(files[0])
     schema = Schemas.of(stored)
     (folder / "parts").mkdir()
-    tasks = [_Task(file, folder / "parts" / f"{at:06d}.parquet", config, schema.part) for at, file in enumerate(files)]
+    tasks = [_Task(file, folder / "parts" / f"{at:06d}.arrow", config, schema.part) for at, file in enumerate(files)]
     for _ in run_over(_judge_again, tasks, description="judging", **how):
         pass
     names = list(manifest.counts["sources"])
@@ -91,7 +91,7 @@ def _make(folder: Path, corpus: Path, manifest: Manifest, config: CorpusConfig, 
 
 def _judge_again(task: _Task) -> None:
     rules = rules_of(task.config.sources[0], task.config)
-    with part_writer(task.part, task.schema) as writer:
+    with PartWriter(task.part, task.schema) as writer:
         for table in _pieces(task.file):
             stored = {
                 name: table.column(name).to_numpy() for name in ("chars", *rules.names) if name in table.column_names
@@ -116,7 +116,7 @@ def _judge_again(task: _Task) -> None:
                 column_of(new[field.name], field.type, len(texts)) if field.name in new else table.column(field.name)
                 for field in task.schema
             ]
-            writer.write_table(pyarrow.Table.from_arrays(columns, schema=task.schema))
+            writer.write(pyarrow.Table.from_arrays(columns, schema=task.schema))
 
 
 def _pieces(file: Path) -> Iterator[pyarrow.Table]:

@@ -43,7 +43,8 @@ def sketches(texts: Sequence[str]) -> Hashes:
     for begin in range(0, len(texts), _BLOCK):
         hashes, sizes = _gram_hashes(texts[begin : begin + _BLOCK])
         minima = np.full(len(sizes) * _BINS, _NONE)
-        bins = (hashes >> _BIN_SHIFT).view(np.int64) + np.repeat(np.arange(len(sizes)) * _BINS, sizes)
+        bins = (hashes >> _BIN_SHIFT).view(np.int64)
+        bins += np.repeat(np.arange(len(sizes)) * _BINS, sizes)
         np.minimum.at(minima, bins, hashes)
         long = np.flatnonzero(sizes >= MIN_GRAMS + GRAM - 1)
         found[begin + long] = _band_hashes(minima.reshape(-1, _BINS)[long])

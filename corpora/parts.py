@@ -6,15 +6,13 @@ from itertools import islice
 from pathlib import Path
 from typing import NamedTuple
 
-import pyarrow.parquet
-
 from corpora.config import CorpusConfig
 from corpora.embedded import read_chapters
 from corpora.hub import read_hub
+from corpora.part_files import PartWriter, read_facts
 from corpora.reading import RawDocument, read_file
 from corpora.rows import judged_rows, schemas
 from corpora.sources import SourceFiles
-from corpora.tables import part_writer
 from stage.replacing import whole_file
 
 _BATCH_CHARS = 500_000
@@ -27,7 +25,7 @@ class PartTask(NamedTuple):
     """Files of one source that become one part."""
 
     path: Path
-    """Where the part is; its files have names that begin with this one: ``000003-0000.parquet``."""
+    """Where the part is; its files have names that begin with this one: ``000003-0000.arrow``."""
     source: SourceFiles
     config: CorpusConfig
 
@@ -49,16 +47,16 @@ def make_part(task: PartTask) -> list[Path]:
     batch = next(batches, None)
     while not done:
         files.append(_chunk(task, len(files)))
-        with whole_file(files[-1]) as partial, part_writer(partial, schema) as writer:
+        with whole_file(files[-1]) as partial, PartWriter(partial, schema) as writer:
             size = 0
             while batch and size < _CHUNK_BYTES:
                 table = judged_rows(batch, task.source, task.config)
-                writer.write_table(table)
+                writer.write(table)
                 size += table.nbytes
                 read += len(batch)
                 batch = next(batches, None)
             done = not batch
-            writer.add_key_value_metadata({"task": _digest(task), "read": str(read), "last": str(done)})
+            writer.tell({"task": _digest(task), "read": str(read), "last": str(done)})
     return files
 
 
@@ -67,10 +65,10 @@ def _finished(task: PartTask) -> tuple[list[Path], int, bool]:
     files: list[Path] = []
     read, last = 0, False
     while not last and (file := _chunk(task, len(files))).exists():
-        metadata = pyarrow.parquet.read_metadata(file).metadata
-        if metadata[b"task"].decode() != _digest(task):
+        facts = read_facts(file)
+        if facts["task"] != _digest(task):
             break  # a worker outlived its run, of other settings, for a moment
-        read, last = int(metadata[b"read"]), metadata[b"last"] == b"True"
+        read, last = int(facts["read"]), facts["last"] == "True"
         files.append(file)
     return files, read, last
 
@@ -80,7 +78,7 @@ def _digest(task: PartTask) -> str:
 
 
 def _chunk(task: PartTask, number: int) -> Path:
-    return task.path.with_name(f"{task.path.name}-{number:04d}.parquet")
+    return task.path.with_name(f"{task.path.name}-{number:04d}.arrow")
 
 
 def _batches(documents: Iterable[tuple[RawDocument, str]]) -> Iterator[list[tuple[RawDocument, str]]]:

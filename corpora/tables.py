@@ -28,11 +28,6 @@ def parquet_writer(path: Path, schema: pyarrow.Schema) -> pyarrow.parquet.Parque
     )
 
 
-def part_writer(path: Path, schema: pyarrow.Schema) -> pyarrow.parquet.ParquetWriter:
-    """A writer of what is read once more and deleted: packing it would cost more than it saves."""
-    return pyarrow.parquet.ParquetWriter(path, schema, compression="none", use_dictionary=False, write_statistics=False)
-
-
 class RotatingWriter:
     """Tables in, files ``NAME-00000.parquet`` … out, as a context. Without rows there is no file.
 

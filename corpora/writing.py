@@ -1,6 +1,6 @@
 """Writing the documents and the rejected of a corpus from its parts, counting as they go by."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from itertools import chain
 from pathlib import Path
 from typing import Any
@@ -8,10 +8,10 @@ from typing import Any
 import numpy as np
 import pyarrow
 import pyarrow.compute
-import pyarrow.parquet
 
 from corpora.deciding import DUPLICATE, NEAR_DUPLICATE, REJECTED, VALID, Fates
 from corpora.judging import japanese_ratio
+from corpora.part_files import numbers_of, read_part
 from corpora.rows import REPEATED, Schemas
 from corpora.splitting import choose_share, cut_tail
 from corpora.tables import RotatingWriter
@@ -30,7 +30,7 @@ def write_documents(
         RotatingWriter(folder / "rejected", "rejected", schemas.rejected) as rejected,
         progress(total=len(decided.fates), description="writing", unit="document", quiet=quiet, unit_scale=True) as bar,
     ):
-        for table in chain.from_iterable(map(_row_groups, parts)):
+        for table in chain.from_iterable(map(read_part, parts)):
             kept = _kept_rows(table, at, decided, schemas, weights)
             tally.add_documents(kept)
             documents.write(kept)
@@ -40,12 +40,6 @@ def write_documents(
             at += table.num_rows
             bar.update(table.num_rows)
     return tally
-
-
-def _row_groups(path: Path) -> Iterator[pyarrow.Table]:
-    with pyarrow.parquet.ParquetFile(path) as file:
-        for group in range(file.num_row_groups):
-            yield file.read_row_group(group, use_threads=False)
 
 
 def _kept_rows(
@@ -104,7 +98,7 @@ def _weighted(table: pyarrow.Table, weights: Mapping[str, float]) -> pyarrow.Tab
     """The documents to learn from as often as their source weighs, those with a fraction chosen by their digest; copies are numbered."""
     wanted = np.array([weights[source] for source in table.column("source").to_pylist()])
     wanted[[split == "valid" for split in table.column("split").to_pylist()]] = 1
-    digests = np.frombuffer(b"".join(table.column("digest").to_pylist()), np.uint64).reshape(-1, 2)[:, 1]
+    digests = numbers_of(table.column("digest"))[:, 1]
     times = np.floor(wanted).astype(np.int64) + choose_share(digests, wanted % 1)
     places = np.repeat(np.arange(len(times)), times)
     copies = np.arange(len(places)) - np.repeat(np.cumsum(times) - times, times)

@@ -193,7 +193,7 @@ def test_a_build_that_is_killed_within_a_range_ends_with_the_same_bytes(workers:
     parts = tmp_path / "out.partial" / "parts"
     for wanted in (1, 4):
         process = subprocess.Popen(command, env=environment, stderr=subprocess.DEVNULL)
-        while len(list(parts.glob("*.parquet"))) < wanted and process.poll() is None:
+        while len(list(parts.glob("*.arrow"))) < wanted and process.poll() is None:
             time.sleep(0.005)
         process.send_signal(signal.SIGKILL)
         assert process.wait() == -signal.SIGKILL

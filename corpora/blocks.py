@@ -30,6 +30,7 @@ _CUT = "\n\ufffe\n"  # a noncharacter, which no normalised text holds
 _POINTS = {ord(wide): ord(half) for wide, half in zip("，．：", ",.:", strict=True)}
 _HYPHENS = tuple(map(ord, "‐−－"))
 _TRAILING = tuple(map(ord, TRAILING))
+_MANY_SPACES = 32
 _AFTER_SPACES = DOCUMENT_RULES[1:]  # the first, for spaces at line ends, is applied with the rules for lines
 _LONG, _WIDE_MINUS, _MINUS = map(ord, "ー－−")
 
@@ -64,17 +65,33 @@ def _fold_block(text: str) -> str:
     codes[at] = mapped[codes[at]]
     _replace_in_context(codes, places[kind == _CONTEXT])
     ends = np.flatnonzero(codes == ord("\n"))
-    trailing = ends[np.isin(codes[ends - 1], _TRAILING)] - 1
-    slow = np.concatenate([places[kind == _SLOW], trailing[trailing >= 0]])
-    lines = _lines_of(slow, ends, len(codes)) if len(slow) else []
-    if not lines:
-        return str(codes.data, "utf-16-le")
+    trailing, too_long = _trailing(codes, ends)
+    slow = np.concatenate([places[kind == _SLOW], too_long])
+    kept = None
+    if len(trailing):
+        kept = np.ones(len(codes), bool)
+        kept[trailing] = False
     pieces: list[str] = []
     end = 0
-    for begin, stop in lines:
-        pieces += [str(codes[end:begin].data, "utf-16-le"), _fold_lines(raw[2 * begin : 2 * stop].decode("utf-16-le"))]
+    for begin, stop in _lines_of(slow, ends, len(codes)) if len(slow) else []:
+        pieces += [_text(codes, kept, end, begin), _fold_lines(raw[2 * begin : 2 * stop].decode("utf-16-le"))]
         end = stop
-    return "".join([*pieces, str(codes[end:].data, "utf-16-le")])
+    return "".join([*pieces, _text(codes, kept, end, len(codes))])
+
+
+def _text(codes: Codes, kept: NDArray[np.bool_] | None, begin: int, end: int) -> str:
+    chosen = codes[begin:end] if kept is None else codes[begin:end][kept[begin:end]]
+    return str(chosen.data, "utf-16-le")
+
+
+def _trailing(codes: Codes, ends: NDArray[np.intp]) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
+    """Where spaces stand at line ends, the last of each line first; and a place in each line that ends in too many to look at."""
+    found, places = [ends[:0]], ends
+    while len(places) and len(found) <= _MANY_SPACES:
+        places = places[places > 0] - 1
+        places = places[np.isin(codes[places], _TRAILING)]
+        found.append(places)
+    return np.concatenate(found), places
 
 
 def _fold_lines(text: str) -> str:

@@ -104,7 +104,10 @@ class Rule:
 
     def has_sign(self, text: str) -> bool:
         """Whether it is worth looking."""
-        return not self.signs or any(sign in text for sign in self.signs)
+        for sign in self.signs:  # any() takes twice as long
+            if sign in text:
+                return True
+        return not self.signs
 
     def applies(self, text: str) -> bool:
         """Whether the rule is one for this text."""

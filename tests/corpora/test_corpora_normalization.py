@@ -160,6 +160,15 @@ def test_offsets_find_an_answer_in_the_text_as_it_was() -> None:
     assert text[offsets[begin] : offsets[begin + 6]] == "１，０００円"
 
 
+@pytest.mark.parametrize("spaces", [1, 31, 32, 33, 34, 500])
+def test_any_number_of_spaces_at_line_ends_goes(spaces: int) -> None:
+    texts = [
+        f"{'　' * spaces}\n猫{' ' * spaces}\n㈱{' ' * spaces}\r\n 犬\u00a0{' 　' * spaces}\n鳥{' ' * spaces}",
+        " \n魚",
+    ]
+    assert normalize_all(texts) == [normalize(text) for text in texts] == ["猫\n(株)\n 犬\n鳥", "魚"]
+
+
 def test_real_text_is_the_same_in_blocks_and_alone() -> None:
     if not SHARED.is_dir():
         pytest.skip("needs the shared corpora")

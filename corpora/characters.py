@@ -13,6 +13,7 @@ CLASSES = ("hiragana", "katakana", "kanji", "latin", "other_letter", "digit", "p
 _HIRAGANA, _KATAKANA, _KANJI, _LATIN, _LETTER, _DIGIT, _PUNCTUATION, _SPACE, _OTHER = range(len(CLASSES))
 _BEYOND = 0x10000
 _KANJI_RANGES = ((0x3400, 0x4DBF), (0x4E00, 0x9FFF), (0xF900, 0xFAFF), (0x20000, 0x3FFFF))
+_HANGUL = slice(0xAC00, 0xD7A4)
 # Kana decide whether kanji are Japanese: at least this share of kana among the Japanese letters
 _KANA_SHARE = 0.02
 
@@ -70,7 +71,14 @@ def japanese_shares(counts: np.ndarray) -> np.ndarray:
 
 @cache
 def _table() -> np.ndarray:
-    return np.array([_class_of(code) for code in range(_BEYOND)], dtype=np.uint8)
+    table = np.full(_BEYOND, _OTHER, np.uint8)  # as surrogates and private use are
+    for first, last in _KANJI_RANGES[:3]:
+        table[first : last + 1] = _KANJI
+    table[_HANGUL] = _LETTER
+    rest = np.flatnonzero(table == _OTHER)
+    for code in rest[(rest < 0xD800) | (rest > 0xF8FF)].tolist():
+        table[code] = _class_of(code)
+    return table
 
 
 def _class_of(code: int) -> int:

@@ -10,11 +10,12 @@ import numpy as np
 import pyarrow
 from numpy.typing import NDArray
 
+from corpora.columns import numbers_of
 from corpora.config import CorpusConfig
 from corpora.judging import measured, mend
 from corpora.minhash import BANDS, PARAMETERS
 from corpora.near import find_near
-from corpora.part_files import numbers_of, read_part
+from corpora.part_files import read_part
 from corpora.splitting import choose_valid, splits_tails
 from stage.errors import InputError
 

@@ -10,10 +10,11 @@ import pyarrow
 import pyarrow.parquet
 
 from corpora.build import finish
+from corpora.columns import column_of
 from corpora.config import CorpusConfig, SourceConfig, rules_of
 from corpora.documents import STAGE, document_files, read_tables
 from corpora.part_files import PartWriter
-from corpora.rows import REPEATED, Schemas, column_of, compared_columns
+from corpora.rows import REPEATED, Schemas, compared_columns
 from stage.errors import ArtifactError, UsageError
 from stage.folder import Made, write_folder
 from stage.manifest import Manifest, artifact_input, read_manifest

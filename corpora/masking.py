@@ -73,10 +73,11 @@ _WITHIN, _BETWEEN, _DIGIT, _AT, _COLON = _BITS = tuple(1 << bit for bit in range
 @cache
 def _table() -> np.ndarray:
     folded = "".join(map(chr, range(0x10000))).translate(_FOLD)
-    groups = (_LOCAL[:62], "-. ()", _LOCAL[:10], "@", ":")
-    return np.array(
-        [sum(bit * (each in group) for bit, group in zip(_BITS, groups, strict=True)) for each in folded], np.uint8
-    )
+    codes = np.frombuffer(folded.encode("utf-16-le", "surrogatepass"), np.uint16)
+    table = np.zeros(len(codes), np.uint8)
+    for bit, group in zip(_BITS, (_LOCAL[:62], "-. ()", _LOCAL[:10], "@", ":"), strict=True):
+        table |= np.where(np.isin(codes, list(map(ord, group))), bit, 0).astype(np.uint8)
+    return table
 
 
 def _signs(texts: Sequence[str]) -> list[list[tuple[int, int]]]:

@@ -328,16 +328,19 @@ def _is_letter_spaced(text: str) -> bool:
 @cache
 def joining() -> str:
     """Characters that may form one with what stands before them: marks, vowels of Hangul, voicing marks of half-width kana."""
-    composed = {
-        unicodedata.normalize("NFD", chr(code)) for code in range(0x110000) if unicodedata.decomposition(chr(code))
-    }
+    # no other planes have letters
+    changing = {character for character in map(chr, range(0x30000)) if unicodedata.decomposition(character)}
+    composed = {unicodedata.normalize("NFD", character) for character in changing}
     seconds = {text[1] for text in composed if len(text) > 1} | set(
         map(chr, (*range(0x1161, 0x1176), *range(0x11A8, 0x11C3)))
     )
     return "".join(
-        chr(code)
-        for code in (*range(0x300, 0xD800), *range(0xF900, 0x20000), *range(0xE0000, 0xE0200))
-        if unicodedata.combining(first := unicodedata.normalize("NFKD", chr(code))[0]) or first in seconds
+        character
+        for character in map(chr, (*range(0x300, 0xD800), *range(0xF900, 0x20000), *range(0xE0000, 0xE0200)))
+        if unicodedata.combining(
+            first := unicodedata.normalize("NFKD", character)[0] if character in changing else character
+        )
+        or first in seconds
     )
 
 

@@ -7,9 +7,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Self
 
-import numpy as np
 import pyarrow
-from numpy.typing import NDArray
 
 
 class PartWriter:
@@ -31,7 +29,9 @@ class PartWriter:
 
     def tell(self, facts: Mapping[str, str]) -> None:
         """Write facts of the file, for ``read_facts``, as its end."""
-        self._writer.write_batch(pyarrow.RecordBatch.from_pylist([], self._schema), custom_metadata=dict(facts))
+        columns = [pyarrow.nulls(0, field.type) for field in self._schema]
+        end = pyarrow.RecordBatch.from_arrays(columns, schema=self._schema)
+        self._writer.write_batch(end, custom_metadata=dict(facts))
 
 
 def read_facts(path: Path) -> dict[str, str]:
@@ -49,13 +49,3 @@ def read_part(path: Path) -> Iterator[pyarrow.Table]:
         for number in range(reader.num_record_batches):
             if (batch := reader.get_batch(number)).num_rows:
                 yield pyarrow.Table.from_batches([batch])
-
-
-def numbers_of(column: pyarrow.ChunkedArray) -> NDArray[np.uint64]:
-    """A column of byte strings of one length as numbers, uint64 [N, length / 8]."""
-    width = column.type.byte_width
-    raw = [
-        np.frombuffer(chunk.buffers()[1], np.uint8)[chunk.offset * width :][: len(chunk) * width]
-        for chunk in column.chunks
-    ]
-    return np.concatenate([np.empty(0, np.uint8), *raw]).view(np.uint64).reshape(-1, width // 8)

@@ -2,14 +2,13 @@
 
 import json
 from hashlib import blake2b
-from itertools import accumulate
 from typing import Any, NamedTuple
 
 import numpy as np
 import pyarrow
-import pyarrow.compute
 
 from corpora.blocks import normalize_all
+from corpora.columns import column_of, string_column
 from corpora.config import CorpusConfig, SourceConfig, rules_of
 from corpora.glance import need_a_look
 from corpora.judging import has_lone_surrogate
@@ -106,6 +105,8 @@ def with_texts(
     table: pyarrow.Table, texts: dict[int, str], source: SourceConfig, config: CorpusConfig
 ) -> pyarrow.Table:
     """Rows of a part with other texts in some of them, by their place, ascending; these are measured and judged anew."""
+    import pyarrow.compute  # slow to import, and no other worker needs it
+
     changed = list(texts.values())
     columns = _judged_columns(changed, [text.encode() for text in changed], source, config)
     mask = np.isin(np.arange(table.num_rows), list(texts))
@@ -124,7 +125,7 @@ def _judged_columns(
     columns = _measure(texts, encoded, source, config)
     verdicts = _verdicts(texts, columns, source, config)
     return columns | {
-        "text": _string_array(encoded),
+        "text": string_column(encoded),
         "reason": [reason for reason, _ in verdicts],
         "measure": [measure for _, measure in verdicts],
         **compared_columns(texts, encoded, config),
@@ -188,20 +189,6 @@ def _sketch_column(texts: list[str], config: CorpusConfig) -> pyarrow.Array:
     found[[len(text) < config.near_min_chars for text in texts]] = NO_SKETCH
     buffers = [None, pyarrow.py_buffer(found)]
     return pyarrow.Array.from_buffers(pyarrow.binary(8 * BANDS), len(texts), buffers)
-
-
-def column_of(values: Any, kind: pyarrow.DataType, rows: int) -> pyarrow.Array:
-    """An array of a column's values, which may be one already; of nulls for None."""
-    if values is None:
-        return pyarrow.nulls(rows, kind)
-    return values if isinstance(values, pyarrow.Array) else pyarrow.array(values, kind)
-
-
-def _string_array(encoded: list[bytes]) -> pyarrow.StringArray:
-    """Texts from their UTF-8, which pyarrow would check again, or encode ten times as slowly."""
-    offsets = np.fromiter(accumulate(map(len, encoded), initial=0), np.int32, len(encoded) + 1)
-    buffers = [pyarrow.py_buffer(offsets), pyarrow.py_buffer(b"".join(encoded))]
-    return pyarrow.StringArray.from_buffers(len(encoded), *buffers)
 
 
 def _as_json(meta: dict[str, Any]) -> str:

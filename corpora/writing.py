@@ -9,9 +9,10 @@ import numpy as np
 import pyarrow
 import pyarrow.compute
 
+from corpora.columns import numbers_of
 from corpora.deciding import DUPLICATE, NEAR_DUPLICATE, REJECTED, VALID, Fates
 from corpora.judging import japanese_ratio
-from corpora.part_files import numbers_of, read_part
+from corpora.part_files import read_part
 from corpora.rows import REPEATED, Schemas
 from corpora.splitting import choose_share, cut_tail
 from corpora.tables import RotatingWriter

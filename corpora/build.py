@@ -30,6 +30,7 @@ _FEW_LEFT = 0.5
 # Below this much text starting processes costs more than it saves
 _SMALL_BYTES = 8_000_000
 _PARTS = "parts"
+_MOST_WRITERS = 4  # files that are written at a time; each holds a row group
 
 
 def build_corpus(
@@ -95,7 +96,7 @@ def _make(folder: Path, config: CorpusConfig, sources: list[SourceFiles], cores:
         for source in sources
     ]
     names = [source.name for source in sources]
-    made = finish(folder, files, names, config, schemas(config), licenses, how["quiet"])
+    made = finish(folder, files, names, config, schemas(config), licenses, how["quiet"], min(cores, _MOST_WRITERS))
     made.counts |= dropped
     for source in sources:
         made.counts["sources"][source.name]["passed_over"] = source.passed_over
@@ -119,11 +120,12 @@ def finish(
     schemas: Schemas,
     licenses: list[dict[str, str]],
     quiet: bool,
+    threads: int = 1,
 ) -> Made:
     """Decide about the documents of the parts, in files each with the path of its source, and write them; ``names`` of the sources."""
     decided = decide(files, config, folder)
     weights = {name: source.weight for name, source in zip(names, config.sources, strict=True)}
-    tally = write_documents(folder, [file for file, _ in files], decided, schemas, weights, quiet)
+    tally = write_documents(folder, [file for file, _ in files], decided, schemas, weights, quiet, threads)
     counts = tally.counts(list(names)) | {"split_rule": split_rule(config, decided.tails)}
     if decided.near:
         counts["near_duplicates"] = decided.near

@@ -21,7 +21,7 @@ from corpora.documents import STAGE, document_files, read_tables
 from corpora.overlap import SHORTEST, EvaluationTexts, Shared
 from corpora.rows import REJECTION
 from corpora.strings import STRING_SUFFIXES
-from corpora.tables import RotatingWriter
+from corpora.tables import RotatingWriter, text_bytes
 from corpora.tally import Tally
 from stage.errors import InputError, UsageError
 from stage.files import list_files, sha256_file
@@ -96,7 +96,7 @@ def _make(folder: Path, corpus: Path, manifest: Manifest, evaluation: Evaluation
             found = evaluation.look_in(table.column("text").to_pylist(), normalized=normalized)
             shared.update((each.file, each.item) for each in found if each)
             clean, refused = _parted(table, found, mark)
-            tally.add_documents(clean)
+            tally.add_documents(clean, text_bytes(clean))
             kept.write(clean.select(kept.schema.names))
             tally.add_rejected(refused)
             rejected.write(refused.select(rejected.schema.names))

@@ -3,8 +3,10 @@
 from collections import Counter
 from typing import Any
 
+import numpy as np
 import pyarrow
 import pyarrow.compute
+from numpy.typing import NDArray
 
 _UNITS = ("documents", "characters", "bytes", "raw_characters")
 
@@ -18,10 +20,10 @@ class Tally:
         self._rejected_characters: Counter[str] = Counter()  # by reason
         self._masked = 0
 
-    def add_documents(self, table: pyarrow.Table) -> None:
-        """Count documents by source and split."""
+    def add_documents(self, table: pyarrow.Table, sizes: NDArray[np.int64]) -> None:
+        """Count documents, whose texts have so many bytes, by source and split."""
         self._masked += pyarrow.compute.sum(table.column("masked")).as_py() or 0
-        table = table.append_column("bytes", pyarrow.compute.binary_length(table.column("text")))
+        table = table.append_column("bytes", pyarrow.array(sizes))
         aggregates = [("chars", "count"), ("chars", "sum"), ("bytes", "sum"), ("raw_chars", "sum")]
         for row in table.group_by(["source", "split"]).aggregate(aggregates).to_pylist():
             for unit, name in zip(_UNITS, ("chars_count", "chars_sum", "bytes_sum", "raw_chars_sum"), strict=True):

@@ -1,6 +1,7 @@
 """Writing the documents and the rejected of a corpus from its parts, counting as they go by."""
 
 from collections.abc import Mapping, Sequence
+from functools import partial
 from itertools import chain
 from pathlib import Path
 from typing import Any
@@ -8,6 +9,7 @@ from typing import Any
 import numpy as np
 import pyarrow
 import pyarrow.compute
+from numpy.typing import NDArray
 
 from corpora.columns import numbers_of
 from corpora.deciding import DUPLICATE, NEAR_DUPLICATE, REJECTED, VALID, Fates
@@ -15,26 +17,39 @@ from corpora.judging import japanese_ratio
 from corpora.part_files import read_part
 from corpora.rows import REPEATED, Schemas
 from corpora.splitting import choose_share, cut_tail
-from corpora.tables import RotatingWriter
+from corpora.tables import RotatingWriter, text_bytes
 from corpora.tally import Tally
 from stage.progress import progress
 
+Places = NDArray[np.int64]
+_TALLIED = ["source", "split", "chars", "raw_chars", "masked"]
+
 
 def write_documents(
-    folder: Path, parts: Sequence[Path], decided: Fates, schemas: Schemas, weights: Mapping[str, float], quiet: bool
+    folder: Path,
+    parts: Sequence[Path],
+    decided: Fates,
+    schemas: Schemas,
+    weights: Mapping[str, float],
+    quiet: bool,
+    threads: int = 1,
 ) -> Tally:
-    """Write ``documents-*.parquet`` and ``rejected/`` from the files of the parts; ``weights`` are those of the sources by name."""
+    """Write ``documents-*.parquet`` and ``rejected/`` from the files of the parts; ``weights`` are those of the sources by name.
+
+    So many threads write documents, with the same result for any number. Memory: some row groups for each.
+    """
     tally = Tally()
     at = 0
     with (
-        RotatingWriter(folder, "documents", schemas.documents) as documents,
+        RotatingWriter(folder, "documents", schemas.documents, threads) as documents,
         RotatingWriter(folder / "rejected", "rejected", schemas.rejected) as rejected,
         progress(total=len(decided.fates), description="writing", unit="document", quiet=quiet, unit_scale=True) as bar,
     ):
         for table in chain.from_iterable(map(read_part, parts)):
-            kept = _kept_rows(table, at, decided, schemas, weights)
-            tally.add_documents(kept)
-            documents.write(kept)
+            kept, places, copies = _kept_rows(table, at, decided, weights)
+            sizes = text_bytes(kept)[places]
+            tally.add_documents(kept.select(_TALLIED).take(places), sizes)
+            documents.write_rows(sizes, partial(_chosen, kept.select(schemas.documents.names), places, copies))
             refused = _rejected_rows(table, at, decided, schemas)
             tally.add_rejected(refused)
             rejected.write(refused)
@@ -44,16 +59,32 @@ def write_documents(
 
 
 def _kept_rows(
-    table: pyarrow.Table, at: int, decided: Fates, schemas: Schemas, weights: Mapping[str, float]
-) -> pyarrow.Table:
+    table: pyarrow.Table, at: int, decided: Fates, weights: Mapping[str, float]
+) -> tuple[pyarrow.Table, Places, Places]:
+    """A table of documents, the rows of it to write, and which copy of its document each is, from 0."""
     fate = decided.fates[at : at + table.num_rows]
     table = _with(table, "split", pyarrow.array(np.where(fate == VALID, "valid", "train"), pyarrow.string()))
-    kept = table.filter(pyarrow.array(fate <= VALID))
+    places = np.flatnonzero(fate <= VALID)
     if decided.tails:
-        kept = _with_tails(kept)
+        table = _with_tails(table.take(places))
+        places = np.arange(table.num_rows)
+    copies = np.zeros(len(places), np.int64)
     if any(weight != 1 for weight in weights.values()):
-        kept = _weighted(kept, weights)
-    return kept.select(schemas.documents.names)
+        places, copies = _weighted(table, places, weights)
+    return table, places, copies
+
+
+def _chosen(table: pyarrow.Table, places: Places, copies: Places, begin: int, end: int) -> pyarrow.Table:
+    """The rows at some of these places, those of copies with a number behind their ids."""
+    if (np.diff(places[begin:end]) == 1).all():
+        table = table.slice(places[begin], end - begin)
+    else:
+        table = table.take(places[begin:end])
+    if not copies[begin:end].any():
+        return table
+    ids = zip(table.column("id").to_pylist(), copies[begin:end].tolist(), strict=True)
+    names = [name + f"#{copy + 1}" * (copy > 0) for name, copy in ids]
+    return _with(table, "id", pyarrow.array(names, pyarrow.string()))
 
 
 def _rejected_rows(table: pyarrow.Table, at: int, decided: Fates, schemas: Schemas) -> pyarrow.Table:
@@ -95,14 +126,12 @@ def _with_tails(table: pyarrow.Table) -> pyarrow.Table:
     return pyarrow.Table.from_pylist(rows, schema=table.schema)
 
 
-def _weighted(table: pyarrow.Table, weights: Mapping[str, float]) -> pyarrow.Table:
-    """The documents to learn from as often as their source weighs, those with a fraction chosen by their digest; copies are numbered."""
-    wanted = np.array([weights[source] for source in table.column("source").to_pylist()])
-    wanted[[split == "valid" for split in table.column("split").to_pylist()]] = 1
-    digests = numbers_of(table.column("digest"))[:, 1]
+def _weighted(table: pyarrow.Table, places: Places, weights: Mapping[str, float]) -> tuple[Places, Places]:
+    """The documents to learn from as often as their source weighs, those with a fraction chosen by their digest, and numbers of the copies."""
+    narrow = table.select(["source", "split", "digest"]).take(places)
+    wanted = np.array([weights[source] for source in narrow.column("source").to_pylist()])
+    wanted[[split == "valid" for split in narrow.column("split").to_pylist()]] = 1
+    digests = numbers_of(narrow.column("digest"))[:, 1]
     times = np.floor(wanted).astype(np.int64) + choose_share(digests, wanted % 1)
-    places = np.repeat(np.arange(len(times)), times)
-    copies = np.arange(len(places)) - np.repeat(np.cumsum(times) - times, times)
-    ids = np.array(table.column("id").to_pylist(), object)[places].tolist()
-    names = [name + f"#{copy + 1}" * (copy > 0) for name, copy in zip(ids, copies.tolist(), strict=True)]
-    return _with(table.take(places), "id", pyarrow.array(names, pyarrow.string()))
+    copies = np.arange(times.sum()) - np.repeat(np.cumsum(times) - times, times)
+    return np.repeat(places, times), copies

@@ -6,6 +6,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pandas
 import pyarrow
 import pyarrow.parquet
@@ -345,17 +346,29 @@ def test_statistics_describe_the_corpus(tmp_path: Path) -> None:
     json.dumps(figures)
 
 
-def test_files_rotate_at_their_size(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("threads", [1, 3])
+def test_files_rotate_at_their_size(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, threads: int) -> None:
     monkeypatch.setattr("corpora.tables.FILE_BYTES", 10_000_000)
     schema = pyarrow.schema([("text", pyarrow.string()), ("split", pyarrow.string()), ("source", pyarrow.string())])
-    writer = RotatingWriter(tmp_path / "x", "documents", schema)
+    writer = RotatingWriter(tmp_path / "x", "documents", schema, threads)
     for _ in range(5):
         rows = {"text": ["猫" * 1_500_000], "split": ["train"], "source": ["a"]}
         writer.write(pyarrow.table(rows, schema=schema))
     writer.close()
     files = sorted((tmp_path / "x").iterdir())
     assert [file.name for file in files] == ["documents-00000.parquet", "documents-00001.parquet"]
-    assert sum(pyarrow.parquet.read_table(file).num_rows for file in files) == 5
+    assert [pyarrow.parquet.read_table(file).num_rows for file in files] == [4, 1]
+
+
+def test_what_goes_wrong_in_a_thread_of_a_writer_is_told(tmp_path: Path) -> None:
+    schema = pyarrow.schema([("text", pyarrow.string())])
+    with pytest.raises(OSError, match="No space"), RotatingWriter(tmp_path, "documents", schema, 2) as writer:
+
+        def rows(*_: int) -> pyarrow.Table:
+            raise OSError(28, "No space left on device")
+
+        for _ in range(3):
+            writer.write_rows(np.full(40, 5_000_000), rows)
 
 
 def test_the_room_is_imported_without_heavy_libraries() -> None:

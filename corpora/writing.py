@@ -1,8 +1,8 @@
 """Writing the documents and the rejected of a corpus from its parts, counting as they go by."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
-from itertools import chain
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -45,11 +45,12 @@ def write_documents(
         RotatingWriter(folder / "rejected", "rejected", schemas.rejected) as rejected,
         progress(total=len(decided.fates), description="writing", unit="document", quiet=quiet, unit_scale=True) as bar,
     ):
-        for table in chain.from_iterable(map(read_part, parts)):
+        for path, number, table in ((part, *each) for part in parts for each in enumerate(read_part(part))):
             kept, places, copies = _kept_rows(table, at, decided, weights)
             sizes = text_bytes(kept)[places]
             tally.add_documents(kept.select(_TALLIED).take(places), sizes)
-            documents.write_rows(sizes, partial(_chosen, kept.select(schemas.documents.names), places, copies))
+            read = (lambda kept=kept: kept) if decided.tails else partial(_read_again, path, number, at, decided)
+            documents.write_rows(sizes, partial(_chosen, read, schemas.documents.names, places, copies))
             refused = _rejected_rows(table, at, decided, schemas)
             tally.add_rejected(refused)
             rejected.write(refused)
@@ -62,9 +63,8 @@ def _kept_rows(
     table: pyarrow.Table, at: int, decided: Fates, weights: Mapping[str, float]
 ) -> tuple[pyarrow.Table, Places, Places]:
     """A table of documents, the rows of it to write, and which copy of its document each is, from 0."""
-    fate = decided.fates[at : at + table.num_rows]
-    table = _with(table, "split", pyarrow.array(np.where(fate == VALID, "valid", "train"), pyarrow.string()))
-    places = np.flatnonzero(fate <= VALID)
+    table = _with_split(table, at, decided)
+    places = np.flatnonzero(decided.fates[at : at + table.num_rows] <= VALID)
     if decided.tails:
         table = _with_tails(table.take(places))
         places = np.arange(table.num_rows)
@@ -74,8 +74,21 @@ def _kept_rows(
     return table, places, copies
 
 
-def _chosen(table: pyarrow.Table, places: Places, copies: Places, begin: int, end: int) -> pyarrow.Table:
-    """The rows at some of these places, those of copies with a number behind their ids."""
+def _with_split(table: pyarrow.Table, at: int, decided: Fates) -> pyarrow.Table:
+    fate = decided.fates[at : at + table.num_rows]
+    return _with(table, "split", pyarrow.array(np.where(fate == VALID, "valid", "train"), pyarrow.string()))
+
+
+def _read_again(path: Path, number: int, at: int, decided: Fates) -> pyarrow.Table:
+    """A table of a part, which is not held between, as what is mapped counts as memory of the process."""
+    return _with_split(next(islice(read_part(path), number, None)), at, decided)
+
+
+def _chosen(
+    read: Callable[[], pyarrow.Table], names: list[str], places: Places, copies: Places, begin: int, end: int
+) -> pyarrow.Table:
+    """The rows at some of these places of a table, those of copies with a number behind their ids."""
+    table = read().select(names)
     if (np.diff(places[begin:end]) == 1).all():
         table = table.slice(places[begin], end - begin)
     else:

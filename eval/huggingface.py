@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from eval.models import Question, TextScore, score_of
+from eval.models import Question, TextScore, precision_of, score_of
 from eval.scoring import Request, Scores, Window, encode_choices, fit, windows
 from stage.errors import ArtifactError, InputError, JgptError, UsageError
 from stage.files import sha256_file
@@ -38,7 +38,7 @@ class HuggingFaceModel:
         self.context_length = _context_length(self.model.config, self.tokenizer.tokenizer)
         self.scores_end = self.tokenizer.end_id is not None
         self._batch_tokens, self._quiet = batch_tokens, quiet
-        self._identity = f"{_hash(folder)} {dtype}"
+        self._identity = f"{_hash(folder)} {precision_of(self.model)}"
         self._check_causal()
 
     def identity(self) -> str:

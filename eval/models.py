@@ -6,7 +6,7 @@ It asks by text, because an endpoint shares no tokenizer with us.
 import json
 from collections.abc import Sequence
 from pathlib import Path
-from typing import NamedTuple, Protocol
+from typing import Any, NamedTuple, Protocol
 
 from eval.scoring import ModelScorer, Request, Scores, encode_choices, is_cut
 from stage.errors import ArtifactError, UsageError
@@ -106,7 +106,7 @@ class JgptModel:
         from tokenizer import JapaneseTokenizer
 
         self.model = load_model(folder, device=device, dtype=dtype)
-        self._identity = f"{model_input(folder).sha256} {dtype}"
+        self._identity = f"{model_input(folder).sha256} {precision_of(self.model)}"
         self.tokenizer = JapaneseTokenizer(folder)
         self.scorer = ModelScorer(self.model, batch_tokens, quiet)
         self.name = folder.name
@@ -142,6 +142,11 @@ class JgptModel:
 
     def identity(self) -> str:
         return self._identity
+
+
+def precision_of(model: Any) -> str:
+    """The dtype of its weights, in which scores differ."""
+    return str(next(model.parameters()).dtype).removeprefix("torch.")
 
 
 def score_of(request: Request, values: Scores, context_length: int) -> TextScore:

@@ -14,7 +14,7 @@ from eval.documents import Documents
 from eval.examples import Example
 from eval.intrinsic import build_intrinsic
 from eval.language import held_out, language_record
-from eval.likelihood import TokenModel, score_items
+from eval.likelihood import score_items
 from eval.measuring import (
     SCRATCH,
     Outcome,
@@ -30,17 +30,16 @@ from eval.measuring import (
     seed_figures,
     trivial,
 )
+from eval.models import CountedModel, JgptModel, LanguageModel, identify, open_model, precision_of
 from eval.multiple_choice import ChoiceTask
 from eval.ngram import KneserNey
-from eval.origin import shards_of
+from eval.origin import given_shards, shards_of
 from eval.preparing import Prepared, prepare
 from eval.prompts import items, render
-from eval.scoring import ModelScorer
 from eval.store import Store
 from eval.task import Prompt
 from jgpt.data.shards import ShardSet, pooled
-from jgpt.model.folder import load_config, load_model, model_input
-from stage.errors import ArtifactError
+from stage.errors import ArtifactError, UsageError
 from stage.files import sha256_file
 from stage.folder import Made, write_folder
 from stage.manifest import Manifest, artifact_input, write_json
@@ -62,27 +61,27 @@ def evaluate(
     shards: Path | str | Sequence[Path | str] | None = None,
     device: str = "auto",
     dtype: str = "auto",
+    endpoint_model: str = "",
+    endpoint_parallel: int = 4,
     overwrite: bool = False,
     quiet: bool = False,
 ) -> Manifest:
-    """Measure a model folder, or one of its checkpoints, on all the shards that it was trained on or on ``shards``.
+    """Measure a model: a folder of jgpt or one of its checkpoints, a folder of Hugging Face's form, or an endpoint.
 
-    ``data`` holds the files of the tasks that need some. A run that was killed goes on, when it is called again, with
-    the items that it had not scored. Raises ArtifactError for folders that are not what they should be, UsageError where
-    something is missing from the request, InputError for data files that are not as declared.
+    Bits per character are measured on all the shards that it was trained on or on ``shards``, without which models of
+    other makers have none. ``data`` holds the files of the tasks that need some. A run that was killed goes on, when it is
+    called again, with the items that it had not scored. Raises ArtifactError for folders that are not what they should be,
+    UsageError where something is missing from the request, InputError for data files that are not as declared.
     """
-    model, config = Path(model), config or EvalConfig()
-    made_by = model_input(model)
-    places = shards_of(model, shards)
-    inputs = [made_by, *(artifact_input("shards", place, "shard") for place in places)]
+    config = config or EvalConfig()
+    made_by, preset = identify(model, endpoint_model)
+    own = made_by.role == "model"
+    places = shards_of(Path(model), shards) if own else given_shards(shards)
+    _check_possible(config, str(model), own, bool(places))
     opened = [ShardSet(place) for place in places]
-    tokenizer_sha256 = sha256_file(str(model / "tokenizer.model"))
-    for each in opened:
-        if each.tokenizer_sha256 != tokenizer_sha256:
-            raise ArtifactError(
-                f"{each.folder}: was written with another tokenizer than {model} has: shard the corpus with that one"
-            )
-    preset = load_config(model).normalization or "none"
+    if own:
+        _check_tokenizer(Path(model), opened)
+    inputs = [made_by, *(artifact_input("shards", place, "shard") for place in places)]
     # read now: a broken file should fail before minutes of scoring
     prepared = prepare(config, data, preset)
     inputs += chain.from_iterable(each.inputs for each in prepared.values())
@@ -91,9 +90,18 @@ def evaluate(
         log.warning("--data %s: has no effect, none of the tasks %s reads files", data, asked)
 
     def make(folder: Path) -> Made:
-        found = load_model(model, device=device, dtype=dtype)
-        about = {"path": model.name, "data_sha256": made_by.sha256}  # a whole path would make the data depend on it
-        run = _Run(config, found, about, opened, prepared, preset, (device, dtype), quiet)
+        found = open_model(
+            model,
+            device=device,
+            dtype=dtype,
+            batch_tokens=config.batch_tokens,
+            quiet=quiet,
+            endpoint_model=endpoint_model,
+            endpoint_parallel=endpoint_parallel,
+            reference=config.reference,
+        )
+        about = {"path": found.name, "data_sha256": made_by.sha256}  # a whole path would make the data depend on it
+        run = _Run(config, found, about, opened, prepared, (device, dtype), quiet)
         with Store(folder / _FOUND / "scores.jsonl") as store:
             return run.measure(folder, store)
 
@@ -102,49 +110,70 @@ def evaluate(
     )
 
 
+def _check_possible(config: EvalConfig, model: str, own: bool, shards: bool) -> None:
+    """Raise UsageError for what needs shards or weights that are not there."""
+    if not own and config.method == "finetune":
+        raise UsageError(f"--method finetune: needs a model folder of jgpt, which {model} is not")
+    made_of_shards = [name for name in config.tasks if name in INTRINSIC]
+    if made_of_shards and not shards:
+        raise UsageError(
+            f"--tasks {','.join(made_of_shards)}: made of the documents of shards: name some with --shards DIR, "
+            "or other tasks with --tasks"
+        )
+    if not config.tasks and not (config.language and shards):
+        raise UsageError("--tasks: names none, and there is nothing else to measure without --shards DIR")
+
+
+def _check_tokenizer(model: Path, shards: Sequence[ShardSet]) -> None:
+    tokenizer_sha256 = sha256_file(str(model / "tokenizer.model"))
+    for each in shards:
+        if each.tokenizer_sha256 != tokenizer_sha256:
+            raise ArtifactError(
+                f"{each.folder}: was written with another tokenizer than {model} has: shard the corpus with that one"
+            )
+
+
 class _Run:
     """One evaluation: everything that its tasks share."""
 
     def __init__(
         self,
         config: EvalConfig,
-        model: Any,
+        model: LanguageModel,
         about: dict[str, Any],
         shards: list[ShardSet],
         prepared: dict[str, Prepared],
-        preset: str,
         where: tuple[str, str],
         quiet: bool,
     ) -> None:
-        self.config, self.gpt, self.shards, self.prepared = config, model, shards, prepared
-        self.preset, self.quiet = preset, quiet
+        self.config, self.model, self.shards, self.prepared = config, model, shards, prepared
+        self.preset, self.quiet = model.normalization, quiet
         self.device, self.dtype = where
-        self.tokenizer = JapaneseTokenizer(shards[0].folder)
-        sources = list(chain.from_iterable(each.sources("valid") for each in shards))
-        self.documents = Documents(pooled(each.split("valid") for each in shards), self.tokenizer, sources)
-        self.train = Documents(pooled(each.split("train") for each in shards), self.tokenizer)
-        self.ngrams = {
-            name: KneserNey(self.train.sample(config.ngram_tokens, config.seed), self.tokenizer.vocab_size, order)
-            for name, order in (("5-gram", 5), ("unigram", 1))
-        }
-        scorer = ModelScorer(model, config.batch_tokens, reference=config.reference)
-        self.model = TokenModel(scorer, self.tokenizer, scorer.context_length, model)
-        self.ngram = TokenModel(self.ngrams["5-gram"], self.tokenizer)
-        self.about = about | {
-            "parameters": sum(weight.numel() for weight in model.parameters()),
-            "context_length": scorer.context_length,
-            "vocab_size": model.config.vocab_size,
-        }
+        self.about = about | {"context_length": model.context_length}
+        if (weights := getattr(model, "model", None)) is not None:
+            self.about["parameters"] = sum(weight.numel() for weight in weights.parameters())
+            self.about["vocab_size"] = weights.config.vocab_size
+        self.ngrams: dict[str, KneserNey] = {}
+        self.counted: CountedModel | None = None
+        if shards:
+            self.tokenizer = JapaneseTokenizer(shards[0].folder)
+            sources = list(chain.from_iterable(each.sources("valid") for each in shards))
+            self.documents = Documents(pooled(each.split("valid") for each in shards), self.tokenizer, sources)
+            self.train = Documents(pooled(each.split("train") for each in shards), self.tokenizer)
+            self.ngrams = {
+                name: KneserNey(self.train.sample(config.ngram_tokens, config.seed), self.tokenizer.vocab_size, order)
+                for name, order in (("5-gram", 5), ("unigram", 1))
+            }
+            self.counted = CountedModel(self.ngrams["5-gram"], self.tokenizer)
 
     def measure(self, folder: Path, store: Store) -> Made:
         """Write ``results.json`` and ``samples.jsonl``."""
         results: dict[str, Any] = {"schema": SCHEMA, "model": self.about}
         counts: dict[str, Any] = {}
-        if self.config.language:
+        if self.config.language and self.shards:
             texts = held_out(self.documents, self.config.max_characters, self.config.seed)
             counts |= {"characters": sum(map(len, texts.texts)), "documents": len(texts.ids)}
-            scorer = ModelScorer(self.gpt, self.config.batch_tokens, self.quiet)
-            results["language"] = language_record(texts, scorer, self.ngrams, self.config)
+            results["language"] = language_record(texts, self.model, self.ngrams, self.config)
         results["tasks"] = {}
         with (folder / "samples.jsonl").open("w", encoding="utf-8") as samples:
             for path in self.config.tasks:
@@ -160,8 +189,9 @@ class _Run:
                 results["tasks"][name] = record
                 samples.writelines(json.dumps({"task": name} | line, ensure_ascii=False) + "\n" for line in lines)
         write_json(folder / "results.json", results)
-        precision = str(next(self.gpt.parameters()).dtype).removeprefix("torch.")
-        return Made(counts | {"device": str(self.gpt.device), "dtype": precision})
+        if (weights := getattr(self.model, "model", None)) is not None:
+            counts |= {"device": str(weights.device), "dtype": precision_of(weights)}
+        return Made(counts)
 
     def _intrinsic(self, name: str, store: Store) -> tuple[dict[str, Any], Iterator[dict[str, Any]]] | list[str]:
         config = self.config
@@ -174,7 +204,7 @@ class _Run:
             task.notes.append("takes no solved examples: shots have no effect here")
         if not task.items:
             return task.notes
-        outcome = by_likelihood(task, self.model, self.ngram, store, config, self.quiet)
+        outcome = by_likelihood(task, self.model, self.counted, store, config, self.quiet)
         kind = "pair" if len(task.items[0].choices) == 2 else "choice"
         return self._record(task, kind, "likelihood", examples_of(task.items), outcome)
 
@@ -190,14 +220,17 @@ class _Run:
             outcome = self._generated(given, prompt, store)
         elif given.method == "likelihood":
             made.items = items(task, prompt, given.examples, given.few_shot, self.preset)
-            outcome = by_likelihood(made, self.model, self.ngram, store, self.config, self.quiet)
+            outcome = by_likelihood(made, self.model, self.counted, store, self.config, self.quiet)
         else:
             where = {"device": self.device, "dtype": self.dtype}
-            outcome = by_finetuning(given, self.gpt, self.tokenizer, store, self.config, self.quiet, **where)
+            assert isinstance(self.model, JgptModel)
+            outcome = by_finetuning(
+                given, self.model.model, self.model.tokenizer, store, self.config, self.quiet, **where
+            )
             made.metrics, made.primary = finetuned_metrics(task)
-            if task.prompts and task.kind != "span":
+            if self.counted is not None and task.prompts and task.kind != "span":
                 made.items = items(task, task.prompt(), given.examples, given.few_shot, self.preset)
-                outcome.baselines = {"5-gram": answers(made, score_items(made.items, self.ngram))}
+                outcome.baselines = {"5-gram": answers(made, score_items(made.items, self.counted))}
         record, lines = self._record(made, task.kind, given.method, given.examples, outcome)
         record |= {"published": [dict(entry) for entry in task.published], "leaks": [dict(leak) for leak in task.leaks]}
         return record, lines

@@ -38,7 +38,7 @@ class HuggingFaceModel:
         self.context_length = _context_length(self.model.config, self.tokenizer.tokenizer)
         self.scores_end = self.tokenizer.end_id is not None
         self._batch_tokens, self._quiet = batch_tokens, quiet
-        self._identity = f"{_hash(folder)} {precision_of(self.model)}"
+        self._identity = f"{hash_folder(folder)} {precision_of(self.model)}"
         self._check_causal()
 
     def identity(self) -> str:
@@ -234,7 +234,7 @@ def _context_length(config: Any, tokenizer: Any) -> int:
     return min(int(found or tokenizer.model_max_length), MOST_CONTEXT)
 
 
-def _hash(folder: Path) -> str:
+def hash_folder(folder: Path) -> str:
     """Of every file that can change a score."""
     import hashlib
 

@@ -10,8 +10,9 @@ import numpy as np
 
 from eval.config import EvalConfig
 from eval.documents import Documents
+from eval.models import LanguageModel
 from eval.ngram import KneserNey
-from eval.scoring import ModelScorer, Numbers
+from eval.scoring import Numbers
 from eval.statistics import bootstrap_ratio
 from stage.errors import ArtifactError
 
@@ -68,15 +69,18 @@ def check_no_unknown(ids: Numbers) -> None:
 
 
 def language_record(
-    texts: HeldOut, scorer: ModelScorer, ngrams: dict[str, KneserNey], config: EvalConfig
+    texts: HeldOut, model: LanguageModel, ngrams: dict[str, KneserNey], config: EvalConfig
 ) -> dict[str, Any]:
     """The ``language`` part of ``results.json``: the model, n-gram models by name, and xz; the same for each of several sources."""
     requests = [(ids[:1], ids[1:]) for ids in texts.ids]
-    scores = {"": scorer.score(requests, "bits per character")}
-    scores |= {name: ngram.score(requests) for name, ngram in ngrams.items()}
-    nats = {name: np.array([-values.sum() for values in each]) for name, each in scores.items()}
+    own = model.score_texts(texts.texts, "bits per character")
+    nats = {"": np.array([-score.log_probability for score in own])}
+    nats |= {name: np.array([-values.sum() for values in ngram.score(requests)]) for name, ngram in ngrams.items()}
     everything = np.arange(len(texts.ids))
-    record = {"split": config.split, "definition": DEFINITION, **_figures(texts, nats, everything, config)}
+    definition = DEFINITION if model.scores_end else DEFINITION.replace(" and </s>", "", 1)
+    if unscored := sum(score.unscored for score in own):
+        definition += f"; {unscored} tokens that begin texts have no probability at this endpoint and count nothing"
+    record = {"split": "valid", "definition": definition, **_figures(texts, nats, everything, config)}
     if len(names := dict.fromkeys(texts.sources)) > 1:
         of = np.array(texts.sources)
         record["sources"] = {name: _figures(texts, nats, everything[of == name], config) for name in names}

@@ -93,8 +93,11 @@ def by_generation(
         for example, prompt, text in zip(examples, prompts, found, strict=True)
     )
     notes = []
-    if cut := sum(model.tokens(prompt) + task.max_tokens > model.context_length for prompt in prompts):
-        notes.append(f"{cut} prompts left no room for an answer in the context and were cut from the left")
+    tokenizer = getattr(model, "tokenizer", None)
+    if tokenizer is not None and model.context_length:
+        room = model.context_length - task.max_tokens - 1
+        if cut := sum(len(ids) > room for ids in tokenizer.encode_batch(prompts)):
+            notes.append(f"{cut} prompts left no room for an answer in the context and were cut from the left")
     return Outcome(dict.fromkeys(task.metrics, found), lines, notes=notes)
 
 

@@ -3,6 +3,7 @@
 It asks by text, because an endpoint shares no tokenizer with us.
 """
 
+import hashlib
 import json
 from collections.abc import Sequence
 from pathlib import Path
@@ -10,6 +11,7 @@ from typing import Any, NamedTuple, Protocol
 
 from eval.scoring import ModelScorer, Request, Scores, encode_choices, is_cut
 from stage.errors import ArtifactError, UsageError
+from stage.manifest import Input
 
 Question = tuple[str, Sequence[str]]
 """A context, and the choices of what may follow it; none of them empty."""
@@ -68,10 +70,11 @@ def open_model(
     quiet: bool = False,
     endpoint_model: str = "",
     endpoint_parallel: int = 4,
+    reference: bool = False,
 ) -> LanguageModel:
     """The model at a place: the address of an endpoint, or a folder, whose ``config.json`` tells of which form it is.
 
-    Raises UsageError for what cannot be asked for, ArtifactError for folders that hold no model, JgptError for an endpoint
+    ``reference``: jgpt's own models compute each request by itself. Raises UsageError for what cannot be asked for, ArtifactError for folders that hold no model, JgptError for an endpoint
     that does not answer.
     """
     if str(place).startswith(("http://", "https://")):
@@ -83,17 +86,27 @@ def open_model(
         return Endpoint(str(place), endpoint_model, parallel=endpoint_parallel, quiet=quiet)
     if endpoint_model:
         raise UsageError(f"--endpoint_model {endpoint_model}: {place} is no address; give --model http://HOST:PORT/v1")
-    folder = Path(place)
-    if not folder.is_dir():
-        mend = "no such folder"
-        if str(place).count("/") == 1 and not str(place).startswith((".", "/")):
-            mend += f"; a model of the Hugging Face Hub is downloaded first: hf download {place} --local-dir DIR"
-        raise ArtifactError(f"{place}: {mend}")
+    folder = _folder(place)
     if _model_type(folder) in ("jgpt", None):  # None: the loader knows best why there is no model
-        return JgptModel(folder, device, dtype, batch_tokens, quiet)
+        return JgptModel(folder, device, dtype, batch_tokens, quiet, reference)
     from eval.huggingface import HuggingFaceModel
 
     return HuggingFaceModel(folder, device, dtype, batch_tokens, quiet)
+
+
+def identify(place: str | Path, endpoint_model: str = "") -> tuple[Input, str]:
+    """A model as an input, of the role ``model`` where it is one of jgpt's, and the preset that its texts go through."""
+    if str(place).startswith(("http://", "https://")):
+        name = f"{str(place).rstrip('/')} {endpoint_model}"
+        return Input("endpoint", name, hashlib.sha256(name.encode()).hexdigest()), "none"
+    folder = _folder(place)
+    if _model_type(folder) not in ("jgpt", None):
+        from eval.huggingface import hash_folder
+
+        return Input("foreign model", str(folder), hash_folder(folder)), "none"
+    from jgpt.model.folder import load_config, model_input
+
+    return model_input(folder), load_config(folder).normalization or "none"
 
 
 class JgptModel:
@@ -101,23 +114,23 @@ class JgptModel:
 
     scores_end = True
 
-    def __init__(self, folder: Path, device: str, dtype: str, batch_tokens: int, quiet: bool) -> None:
+    def __init__(
+        self, folder: Path, device: str, dtype: str, batch_tokens: int, quiet: bool, reference: bool = False
+    ) -> None:
         from jgpt.model.folder import load_model, model_input
         from tokenizer import JapaneseTokenizer
 
         self.model = load_model(folder, device=device, dtype=dtype)
         self._identity = f"{model_input(folder).sha256} {precision_of(self.model)}"
         self.tokenizer = JapaneseTokenizer(folder)
-        self.scorer = ModelScorer(self.model, batch_tokens, quiet)
+        self.scorer = ModelScorer(self.model, batch_tokens, quiet, reference=reference)
         self.name = folder.name
         self.context_length = int(self.model.config.context_length)
         self.normalization = self.model.config.normalization or "none"
         self._quiet = quiet
 
     def score_choices(self, questions: Sequence[Question], description: str = "") -> list[list[TextScore]]:
-        requests = [encode_choices(self.tokenizer, context, choices) for context, choices in questions]
-        scores = iter(self.scorer.score([each for some in requests for each in some], description))
-        return [[score_of(each, next(scores), self.context_length) for each in some] for some in requests]
+        return score_choices(self.scorer, self.tokenizer, questions, self.context_length)
 
     def score_texts(self, texts: Sequence[str], description: str = "") -> list[TextScore]:
         begin, end = self.tokenizer.bos_id, self.tokenizer.eos_id
@@ -144,6 +157,26 @@ class JgptModel:
         return self._identity
 
 
+class CountedModel:
+    """An n-gram model with the tokenizer of its shards: what a model's answers are compared with."""
+
+    def __init__(self, counts: Any, tokenizer: Any) -> None:
+        self.counts, self.tokenizer = counts, tokenizer
+
+    def score_choices(self, questions: Sequence[Question], description: str = "") -> list[list[TextScore]]:
+        """As ``LanguageModel.score_choices``; contexts have any length."""
+        return score_choices(self.counts, self.tokenizer, questions)
+
+
+def score_choices(
+    scorer: Any, tokenizer: Any, questions: Sequence[Question], context_length: int = 0
+) -> list[list[TextScore]]:
+    """The choices of questions by what scores tokens, a ``ModelScorer`` or n-gram counts; 0 for contexts of any length."""
+    requests = [encode_choices(tokenizer, context, choices) for context, choices in questions]
+    scores = iter(scorer.score([each for some in requests for each in some]))
+    return [[score_of(each, next(scores), context_length) for each in some] for some in requests]
+
+
 def precision_of(model: Any) -> str:
     """The dtype of its weights, in which scores differ."""
     return str(next(model.parameters()).dtype).removeprefix("torch.")
@@ -151,7 +184,17 @@ def precision_of(model: Any) -> str:
 
 def score_of(request: Request, values: Scores, context_length: int) -> TextScore:
     """The score of a choice from those of its tokens."""
-    return TextScore(float(values.sum()), len(values), is_cut(request, context_length))
+    return TextScore(float(values.sum()), len(values), bool(context_length) and is_cut(request, context_length))
+
+
+def _folder(place: str | Path) -> Path:
+    folder = Path(place)
+    if not folder.is_dir():
+        mend = "no such folder"
+        if str(place).count("/") == 1 and not str(place).startswith((".", "/")):
+            mend += f"; a model of the Hugging Face Hub is downloaded first: hf download {place} --local-dir DIR"
+        raise ArtifactError(f"{place}: {mend}")
+    return folder
 
 
 def _model_type(folder: Path) -> str | None:

@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from eval.metrics import CONFUSION, CORRELATION
+from eval.models import TextScore
 from eval.scoring import Scores
 from eval.statistics import Interval
 
@@ -48,17 +49,6 @@ class Item:
         return [(self.context, choices), *([(self.neutral, choices)] if self.neutral is not None else [])]
 
 
-class ChoiceScore(NamedTuple):
-    """What a model says of a choice."""
-
-    sum: float
-    """Natural log-probability of what was scored."""
-    tokens: int
-    """How many tokens were scored."""
-    cut: bool = False
-    """Whether the context was too long and lost its beginning."""
-
-
 class ItemScores(NamedTuple):
     """Scores of the choices of an item, float64 [number of choices] each."""
 
@@ -94,17 +84,17 @@ class ChoiceTask:
     """Of a regression: the number of each choice."""
 
 
-def item_scores(item: Item, scores: Sequence[Sequence[ChoiceScore]]) -> ItemScores:
+def item_scores(item: Item, scores: Sequence[Sequence[TextScore]]) -> ItemScores:
     """The scores of an item from those of what it asks."""
     after = scores[0]
-    total = np.array([score.sum for score in after])
+    total = np.array([score.log_probability for score in after])
     choices = [choice + item.closing for choice in item.choices]
     return ItemScores(
         total,
         total / [len(choice) for choice in choices],
         total / [len(choice.encode()) for choice in choices],
         total / [max(1, score.tokens) for score in after],
-        None if item.neutral is None else total - np.array([score.sum for score in scores[1]]),
+        None if item.neutral is None else total - np.array([score.log_probability for score in scores[1]]),
         any(score.cut for score in after),
     )
 

@@ -12,11 +12,16 @@ from stage.manifest import Input, read_manifest
 def shards_of(model: Path, shards: Path | str | Sequence[Path | str] | None) -> list[Path]:
     """The shards asked for, or those that the model was trained on, which must still be what they were."""
     if shards is not None:
-        return [Path(place) for place in ([shards] if isinstance(shards, str | Path) else shards)]
+        return given_shards(shards)
     recorded = _recorded_shards(model)
     if not recorded:
         raise UsageError(f"{model}: does not say what it was trained on: name the shards with --shards DIR")
     return [_found(model, entry) for entry in recorded]
+
+
+def given_shards(shards: Path | str | Sequence[Path | str] | None) -> list[Path]:
+    """Those that were named."""
+    return [Path(place) for place in ([shards] if isinstance(shards, str | Path) else shards or [])]
 
 
 def _found(model: Path, recorded: Input) -> Path:

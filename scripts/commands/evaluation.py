@@ -16,11 +16,15 @@ def evaluate(prog: str, arguments: list[str]) -> None:
         [
             "jgpt eval --model my/model --out my/eval",
             "jgpt eval --model my/model --tasks jcommonsenseqa,jnli --data eval-data --out my/jglue",
+            "jgpt eval --model my/model --tasks jsts --method finetune --data eval-data --out my/jsts",
+            "jgpt eval --model http://localhost:8000/v1 --tasks jcola --data eval-data --out their/jcola",
             "jgpt eval tasks      jgpt eval show TASK      jgpt eval compare A B",
         ],
     )
     parser.config_file()
-    parser.common("model", "out")
+    known = "Model folder, one of its checkpoints, a folder of Hugging Face's form, or the address of an endpoint."
+    parser.flag("model", str, ..., known)
+    parser.common("out")
     upstream = (
         "Folder of the tasks' files, laid out as upstream: DATA/jglue/jcommonsenseqa-v1.3/…; hub: the Hugging Face hub."
     )
@@ -34,6 +38,8 @@ def evaluate(prog: str, arguments: list[str]) -> None:
     )
     parser.flag("tasks", str, ",".join(INTRINSIC), "Tasks, parted by commas.")
     parser.configuration(EvalConfig, skip=["tasks"])
+    parser.flag("endpoint_model", str, "", "Name of the model at an endpoint that serves several.")
+    parser.flag("endpoint_parallel", int, 4, "Requests to an endpoint at a time.")
     parser.flag("dtype", str, "auto", "Precision of the weights: float32 (auto) or bfloat16.")
     parser.common("device", "threads", "overwrite", "quiet")
     given = parser.parse_args(arguments)
@@ -43,6 +49,7 @@ def evaluate(prog: str, arguments: list[str]) -> None:
 
     limit_threads(given.threads)
     more = {"data": given.data, "shards": given.shards, "dtype": given.dtype}
+    more |= {"endpoint_model": given.endpoint_model, "endpoint_parallel": given.endpoint_parallel}
     measure(given.model, given.out, config, **more, **shared(given, skip="threads"))
     print(summary(json.loads((Path(given.out) / "results.json").read_text("utf-8"))))
 

@@ -100,20 +100,20 @@ def test_tasks_with_data(tiny_run, jglue, tmp_path):
 
 
 def test_a_killed_run_goes_on_with_the_items_that_it_had_not_scored(tiny_run, jglue, tmp_path, monkeypatch):
-    from eval import likelihood
+    from eval import likelihood, models
 
     settings = config(tasks=["particle", "jcommonsenseqa", "jnli"], language=False)
     whole = evaluate(tiny_run / "model", tmp_path / "whole", settings, data=jglue, quiet=True)
     monkeypatch.setattr(likelihood, "_ITEMS", 4)
-    score, asked = likelihood.TokenModel.score_choices, []
+    score, asked = models.JgptModel.score_choices, []
 
-    def count(model, part):
+    def count(model, part, description=""):
         asked.append(part)
         if len(asked) == limit:
             raise KeyboardInterrupt
         return score(model, part)
 
-    monkeypatch.setattr(likelihood.TokenModel, "score_choices", count)
+    monkeypatch.setattr(models.JgptModel, "score_choices", count)
     limit = 3
     with pytest.raises(KeyboardInterrupt):
         evaluate(tiny_run / "model", tmp_path / "out", settings, data=jglue, quiet=True)

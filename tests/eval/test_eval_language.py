@@ -6,6 +6,7 @@ import pytest
 
 from eval.config import EvalConfig
 from eval.language import check_no_unknown, held_out, language_record
+from eval.models import TextScore
 from eval.ngram import KneserNey
 from eval.scoring import ModelScorer
 from jgpt.config import ModelConfig
@@ -15,8 +16,22 @@ from stage.errors import ArtifactError
 TEXTS = ["元始に神天地を創造たまへり", "𠮷野家でｱｲｽを食べる👨‍👩‍👧。", "が" * 50]
 
 
+class OfIds:
+    """The scores of a model for documents whose ids are known."""
+
+    scores_end = True
+
+    def __init__(self, texts, model):
+        self.texts, self.scorer = texts, ModelScorer(model)
+
+    def score_texts(self, texts, description=""):
+        assert texts == self.texts.texts
+        scores = self.scorer.score([(ids[:1], ids[1:]) for ids in self.texts.ids])
+        return [TextScore(float(values.sum()), len(values)) for values in scores]
+
+
 def record(texts, model, **ngrams):
-    return language_record(texts, ModelScorer(model), ngrams, EvalConfig(bootstrap=100))
+    return language_record(texts, OfIds(texts, model), ngrams, EvalConfig(bootstrap=100))
 
 
 def test_documents_decode_to_their_texts(new_documents):

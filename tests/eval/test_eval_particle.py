@@ -3,7 +3,8 @@ from collections import Counter
 import fugashi
 import numpy as np
 
-from eval.likelihood import TokenModel, score_items
+from eval.likelihood import score_items
+from eval.models import CountedModel
 from eval.multiple_choice import predict
 from eval.ngram import KneserNey
 from eval.particle import CONFUSABLE, PARTICLES, build_particle, case_particles, draw_swaps
@@ -39,7 +40,7 @@ def test_the_frequency_of_the_particle_alone_scores_one_half(new_tokenizer, chap
     texts, tokenizer = chapters(12), new_tokenizer()
     items, _ = build_particle(texts)
     unigram = KneserNey([[1, *tokenizer.encode(text), 2] for text in texts], tokenizer.vocab_size, order=1)
-    scores = score_items(items, TokenModel(unigram, tokenizer))
+    scores = score_items(items, CountedModel(unigram, tokenizer))
     right = [prediction == item.gold for prediction, item in zip(predict(scores, "accuracy"), items, strict=True)]
     by_pair = Counter(tuple(sorted(swap_of(item)[:2])) for item in items)
     # particles of equal frequency make ties, which the place decides: it is balanced, but not within such a pair

@@ -9,7 +9,8 @@ from eval.config import TASK_FOLDER, EvalConfig, task_names
 from eval.examples import Example
 from eval.listing import list_tasks, show_task
 from eval.metrics import measure
-from eval.multiple_choice import ChoiceScore, item_scores, predict, trivial_baselines
+from eval.models import TextScore
+from eval.multiple_choice import item_scores, predict, trivial_baselines
 from eval.preparing import prepare
 from eval.prompts import FewShot, items, question_of, render
 from eval.source import find_source
@@ -238,7 +239,7 @@ def test_metrics_of_known_scores(jglue):
     )
     neutral = np.log([0.6, 0.2, 0.2])
     scores = [
-        item_scores(item, [[ChoiceScore(float(value), 2) for value in each] for each in (row, neutral)])
+        item_scores(item, [[TextScore(float(value), 2) for value in each] for each in (row, neutral)])
         for item, row in zip(found, rows, strict=True)
     ]
     assert scores[0].pmi == pytest.approx(rows[0] - neutral)
@@ -257,7 +258,7 @@ def test_metrics_of_known_scores(jglue):
 
 
 def test_a_number_is_the_mean_over_the_grid():
-    scores = [ChoiceScore(float(np.log(share)), 1) for share in (0.2, 0.3, 0.5)]
+    scores = [TextScore(float(np.log(share)), 1) for share in (0.2, 0.3, 0.5)]
     item = made_item("文", ("0", "1", "2"))
     assert predict([item_scores(item, [scores])], "spearman", (0.0, 1.0, 2.0)) == pytest.approx([1.3])
 

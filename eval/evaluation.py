@@ -27,6 +27,7 @@ from eval.measuring import (
     figures,
     finetuned_metrics,
     groups,
+    honest,
     seed_figures,
     trivial,
 )
@@ -232,6 +233,7 @@ class _Run:
                 made.items = items(task, task.prompt(), given.examples, given.few_shot, self.preset)
                 outcome.baselines = {"5-gram": answers(made, score_items(made.items, self.counted))}
         record, lines = self._record(made, task.kind, given.method, given.examples, outcome)
+        record["baselines"] |= honest(given, made.metrics, self.config)
         record |= {"published": [dict(entry) for entry in task.published], "leaks": [dict(leak) for leak in task.leaks]}
         return record, lines
 

@@ -5,6 +5,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
+from eval.baselines import HONEST, honest_baseline
 from eval.config import EvalConfig
 from eval.examples import Example, Predictions
 from eval.likelihood import score_items
@@ -186,6 +187,16 @@ def seed_figures(
         for name in ("scratch", "difference")
     )
     return own, scratch, gain
+
+
+def honest(given: Prepared, metrics: Sequence[str], config: EvalConfig) -> dict[str, Figures]:
+    """The task's own baselines, those that have to learn where there is a train split."""
+    found = {}
+    for name in given.task.honest:
+        if given.train or not HONEST[name].needs_train:
+            answered = honest_baseline(name, given.train, given.examples)
+            found[name] = figures(dict.fromkeys(metrics, answered), given.examples, config)
+    return found
 
 
 def groups(

@@ -9,6 +9,7 @@ from typing import Any, Literal, get_args
 
 import yaml
 
+from eval.baselines import HONEST
 from eval.config import INTRINSIC, TASK_FOLDER, check_task_name
 from eval.examples import Kind
 from eval.metrics import METRICS
@@ -194,6 +195,9 @@ def _check(task: Task, file: Path) -> None:
     demand(task.kind in get_args(Kind), f"kind {task.kind!r} must be one of {', '.join(get_args(Kind))}")
     demand(task.files or task.hub, "needs files or hub")
     demand(not task.format or task.format in FORMATS, f"format {task.format!r} must be one of {', '.join(FORMATS)}")
+    for name in task.honest:
+        known = [key for key, baseline in HONEST.items() if task.kind in baseline.kinds]
+        demand(name in known, f"no baseline {name!r} for a {task.kind}; there are {', '.join(known)}")
     for metric in task.metrics:
         demand(metric in METRICS, f"unknown metric {metric!r}; known are {', '.join(METRICS)}")
     demand(task.primary in task.metrics, f"the primary metric {task.primary!r} is not among the metrics")

@@ -22,18 +22,20 @@ import tempfile
 import time
 from collections.abc import Sequence
 from dataclasses import replace
-from functools import partial
-from itertools import chain
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
 
-from corpora.normalization import normalize_prompt
-from eval.multiple_choice import Item, encode_items, predict, score_items
-from eval.scoring import ModelScorer, is_cut
-from eval.task import Task, build_items, load_task
+from eval.likelihood import score_items
+from eval.models import CountedModel
+from eval.multiple_choice import Item, predict
+from eval.prompts import FewShot
+from eval.prompts import items as items_of
+from eval.scoring import ModelScorer, encode_choices, is_cut
+from eval.source import find_source
+from eval.task import load_task
 from jgpt.interchange.export import export_model
 from jgpt.model.folder import load_config, load_model
 from stage.errors import JgptError
@@ -72,41 +74,22 @@ def main() -> None:
 
 def make_tasks(data: Path, preset: str, limit: int) -> dict[str, list[Item]]:
     """Items by the name of their task."""
-    questions, pairs = load_task("jcommonsenseqa"), load_task("jnli")
-    valid, train = questions.find(data, "valid"), questions.find_train(data, SHOTS)
-    build = partial(build_items, preset=preset, limit=limit)
+
+    def build(name: str, shots: int = 0, draw: str = "fixed") -> list[Item]:
+        task = load_task(name)
+        examples = find_source(task, "valid", data).examples(preset, limit)
+        pool = find_source(task, "train", data).examples(preset) if shots else []
+        return items_of(task, task.prompt(), examples, FewShot(task, pool, shots, draw=draw), preset)
+
     found = {
-        "jcommonsenseqa": build(questions, valid).items,
-        "jcommonsenseqa_fixed": build(questions, valid, train, shots=SHOTS).items,
-        "jcommonsenseqa_each": _each_draws(questions, valid, train, preset, limit),
-        "jnli": build(pairs, pairs.find(data, "valid")).items,
-        "jcola": _acceptability(data, preset, limit),
+        "jcommonsenseqa": build("jcommonsenseqa"),
+        "jcommonsenseqa_fixed": build("jcommonsenseqa", SHOTS),
+        "jcommonsenseqa_each": build("jcommonsenseqa", SHOTS, "each"),  # as lm-eval's default is
+        "jnli": build("jnli"),
+        "jcola": build("jcola"),
     }
     found["minimal_pairs"] = minimal_pairs(found["jcommonsenseqa"])
-    return {name: [replace(item, neutral=None) for item in items] for name, items in found.items()}  # no PMI in lm-eval
-
-
-def _each_draws(task: Task, valid: Path, train: Path | None, preset: str, limit: int) -> list[Item]:
-    """Another draw of examples before each question, as lm-eval's default is."""
-    assert train is not None
-    rows, pool, generator = task.read(valid), task.read(train), np.random.default_rng(0)
-    items = []
-    for number, row in enumerate(rows[: limit or None]):
-        drawn = (pool[int(at)] for at in generator.permutation(len(pool))[: 2 * SHOTS])
-        shots = [shot for shot in drawn if task.question_key(shot) != task.question_key(row)][:SHOTS]
-        context = normalize_prompt(task.render(row, shots), preset)
-        choices = tuple(normalize_prompt(choice, preset) for choice in task.choices(row))
-        items.append(Item(str(number), context, choices, task.gold(row), closing=task.prompt["closing"]))
-    return items
-
-
-def _acceptability(data: Path, preset: str, limit: int) -> list[Item]:
-    lines = (data / "jcola" / "in_domain_valid-v1.0.json").read_text("utf-8").splitlines()[: limit or None]
-    items = []
-    for row in map(json.loads, lines):
-        context = normalize_prompt(f"文：「{row['sentence']}」\nこの文は「", preset)
-        items.append(Item(str(row["uid"]), context, ("不自然", "自然"), row["label"], closing="」"))
-    return items
+    return {name: [replace(item, neutral=None) for item in each] for name, each in found.items()}  # no PMI in lm-eval
 
 
 def minimal_pairs(items: Sequence[Item]) -> list[Item]:
@@ -173,15 +156,14 @@ class Bench:
     def is_comparable(self, item: Item) -> bool:
         """Whether context and choices are parted by both at the same token, and nothing has to be cut."""
         context = [self.tokenizer.bos_id, *self.tokenizer.encode(item.context)]
-        (requests,) = encode_items([item], self.tokenizer)
+        requests = encode_choices(self.tokenizer, *item.asked[0])
         length = self.scorer.context_length
         return all(list(before) == context and not is_cut((before, after), length) for before, after in requests)
 
     def score(self, items: list[Item]) -> dict[str, Any]:
         """What ``peer`` gives, by us."""
         started = time.perf_counter()
-        requests = chain.from_iterable(encode_items(items, self.tokenizer))
-        scores = score_items(items, self.scorer.score(requests))
+        scores = score_items(items, CountedModel(self.scorer, self.tokenizer))
         metrics = {"acc": "accuracy", "acc_norm": "accuracy_per_character"}
         gold = np.array([item.gold for item in items])
         found = {name: float(np.mean(gold == predict(scores, metric))) for name, metric in metrics.items()}

@@ -4,7 +4,7 @@ As JGLUE's paper does with encoders (Kurihara et al. 2022): the setting is chose
 test examples are read once for each seed of the chosen setting, and by nothing that decides.
 """
 
-import logging
+import math
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
@@ -12,15 +12,13 @@ from pathlib import Path
 from typing import Any, Literal
 
 import torch
-from torch import Tensor
 from tqdm import tqdm
 
 from eval.encoding import Rows, encode_example
 from eval.examples import Example, Kind, Predictions
-from eval.fitting import HEADS, Scale, fit, predict
+from eval.fitting import HEADS, Scale, fit, number_of_steps, predict
 from eval.grid import FinetuneConfig, Setting, split_dev, subset
 from eval.metrics import measure
-from jgpt.config import ModelConfig
 from jgpt.device import choose_device, choose_dtype, keep_freed_memory
 from jgpt.heads import HeadedGPT
 from jgpt.model.folder import load_model
@@ -28,7 +26,6 @@ from jgpt.model.gpt import GPT
 from stage.errors import InputError, UsageError
 from tokenizer import JapaneseTokenizer
 
-log = logging.getLogger(__name__)
 Start = Literal["pretrained", "scratch"]
 
 
@@ -38,6 +35,8 @@ class Fitted:
 
     setting: Setting
     """The chosen one."""
+    steps: int
+    """Optimiser steps of its runs, which ``run_tokens`` may have made fewer than its epochs need."""
     grid: list[dict[str, Any]]
     """Every comparison: ``rung``, ``examples``, the setting's fields, and the ``score`` on the examples kept back."""
     predictions: list[Predictions]
@@ -79,79 +78,75 @@ def finetune(
     """
     config = config or FinetuneConfig()
     _check(kind, train, test)
-    chosen = choose_device(device)
-    tuning = _Tuning(
-        model, tokenizer, kind, metric, config, chosen, choose_dtype(dtype, chosen), quiet, done or {}, keep
-    )
+    gpt = model if isinstance(model, GPT) else load_model(model, device="cpu")
+    most = min(config.tokens, gpt.config.context_length)
     taught, dev = split_dev(train, config.dev_share, config.dev_most)
-    encoded = [[tuning.encode(example) for example in part] for part in (taught, dev, test)]
-    pretrained = tuning.run("pretrained", *encoded)
-    scratch = tuning.run("scratch", *encoded) if config.scratch else None
-    counts = {name: len(part) for name, part in zip(("train", "dev", "test"), encoded, strict=True)}
-    counts |= {"train_cut": sum(each.cut > 0 for part in encoded[:2] for each in part)}
-    counts |= {"test_cut": sum(each.cut > 0 for each in encoded[2])}
-    counts |= {"tokens_cut": sum(each.cut for part in encoded for each in part)}
-    return FinetuneResult(pretrained, scratch, counts, tuning.seconds)
+    parts = [[encode_example(each, kind, tokenizer, most) for each in part] for part in (taught, dev, test)]
+    place = choose_device(device)
+    runs = _Runs(gpt, kind, metric, config, place, choose_dtype(dtype, place), quiet, done or {}, keep)
+    keep_freed_memory()
+    pretrained = runs.run("pretrained", *parts)
+    scratch = runs.run("scratch", *parts) if config.scratch else None
+    counts = {name: len(part) for name, part in zip(("train", "dev", "test"), parts, strict=True)}
+    counts["train_cut"] = sum(each.cut > 0 for part in parts[:2] for each in part)
+    counts["test_cut"] = sum(each.cut > 0 for each in parts[2])
+    counts["tokens_cut"] = sum(each.cut for part in parts for each in part)
+    return FinetuneResult(pretrained, scratch, counts, runs.seconds)
 
 
-class _Tuning:
+@dataclass
+class _Runs:
     """The runs of a task, each from weights of its own."""
 
-    def __init__(
-        self,
-        model: GPT | Path | str,
-        tokenizer: JapaneseTokenizer,
-        kind: Kind,
-        metric: str,
-        config: FinetuneConfig,
-        device: torch.device,
-        dtype: torch.dtype,
-        quiet: bool,
-        done: Mapping[str, dict[str, Any]],
-        keep: Callable[[str, dict[str, Any]], None] | None,
-    ) -> None:
-        gpt = model if isinstance(model, GPT) else load_model(model, device="cpu")
-        self.shape: ModelConfig = gpt.config
-        self.weights: dict[str, Tensor] = gpt.state_dict()
-        self.tokenizer, self.kind, self.metric, self.config = tokenizer, kind, metric, config
-        self.device, self.dtype, self.quiet, self.done, self.keep = device, dtype, quiet, done, keep
-        self.most = min(config.tokens, self.shape.context_length)
-        self.seconds = 0.0
-        keep_freed_memory()
-
-    def encode(self, example: Example) -> Rows:
-        return encode_example(example, self.kind, self.tokenizer, self.most)
+    gpt: GPT
+    kind: Kind
+    metric: str
+    config: FinetuneConfig
+    device: torch.device
+    dtype: torch.dtype
+    quiet: bool
+    done: Mapping[str, dict[str, Any]]
+    keep: Callable[[str, dict[str, Any]], None] | None
+    seconds: float = 0.0
 
     def run(self, start: Start, train: list[Rows], dev: list[Rows], test: list[Rows]) -> Fitted:
         """Choose a setting, then fit it with each seed."""
+        config = self.config
         setting, grid = self._choose(start, train, dev)
-        seeds = range(self.config.seed, self.config.seed + self.config.seeds)
-        # a whole list: nothing has been decided by the answers when the last of them are given
+        seeds = range(config.seed, config.seed + config.seeds)
         found = [
             self._unit(f"{start}, {setting}, seed {seed}", start, setting, train, test, 1.0, seed)["predictions"]
             for seed in tqdm(seeds, desc=f"{start}: {setting}", disable=self.quiet)
         ]
-        return Fitted(setting, grid, found)
+        return Fitted(setting, number_of_steps(train, setting, config.batch, self._most(1.0)), grid, found)
 
     def _choose(self, start: Start, train: list[Rows], dev: list[Rows]) -> tuple[Setting, list[dict[str, Any]]]:
         """Successive halving: all settings on few examples, the better ones on more."""
-        settings, grid = self.config.settings(), []
-        by_example = {id(each.example): each for each in train}
-        shares = self.config.rungs or (1.0,)
+        settings = self._distinct(train)
+        grid: list[dict[str, Any]] = []
+        rungs = self.config.rungs or (1.0,)
         gold = [each.example for each in dev]
-        for rung, share in enumerate(shares if len(settings) > 1 else ()):
-            part = [by_example[id(example)] for example in subset([each.example for each in train], share)]
+        for rung, share in enumerate(rungs if len(settings) > 1 else ()):
+            part = [train[place] for place in subset([each.example for each in train], share)]
             scores = []
             for setting in tqdm(settings, desc=f"{start}: settings on {len(part)} examples", disable=self.quiet):
                 name = f"{start}, {setting}, {len(part)} examples"
                 unit = self._unit(name, start, setting, part, dev, share, self.config.seed)
                 score = measure(self.metric, gold, unit["predictions"], bootstrap=1, seed=0)["value"]
-                scores.append(score if score is not None else -float("inf"))
+                scores.append(-math.inf if score is None else score)
                 grid.append({"rung": rung, "examples": len(part), **asdict(setting), "score": score})
-            kept = 1 if share == shares[-1] else max(2, round(self.config.kept * len(settings)))
+            kept = 1 if rung == len(rungs) - 1 else max(2, round(self.config.kept * len(settings)))
             best = sorted(range(len(settings)), key=lambda place: -scores[place])[:kept]
             settings = [settings[place] for place in sorted(best)]
         return settings[0], grid
+
+    def _distinct(self, train: list[Rows]) -> list[Setting]:
+        """The grid, without settings that ``run_tokens`` makes the same as others."""
+        found: dict[tuple[float, float, int], Setting] = {}
+        for setting in self.config.settings():
+            steps = number_of_steps(train, setting, self.config.batch, self._most(1.0))
+            found.setdefault((setting.learning_rate, setting.dropout, steps), setting)
+        return list(found.values())
 
     def _unit(
         self, name: str, start: Start, setting: Setting, train: list[Rows], test: list[Rows], share: float, seed: int
@@ -160,26 +155,31 @@ class _Tuning:
         outcome = self.done.get(name)
         if outcome is None:
             began = time.perf_counter()
-            model = self._model(start, setting, train, seed)
-            most = self.config.run_tokens * share or float("inf")
-            fit(model, train, setting, self.config, most_tokens=most, dtype=self.dtype, seed=seed)
-            batch = 2 * self.config.batch
-            answers = predict(model, test, Scale(train), batch=batch, dtype=self.dtype)
+            model = self._model(start, setting, train[0].example, seed)
+            fit(model, train, setting, self.config, most_tokens=self._most(share), dtype=self.dtype, seed=seed)
+            answers = predict(model, test, Scale(train), batch=2 * self.config.batch, dtype=self.dtype)
             outcome = {"predictions": list(answers), "seconds": time.perf_counter() - began}
             if self.keep is not None:
                 self.keep(name, outcome)
         self.seconds += outcome["seconds"]
         return dict(outcome)
 
-    def _model(self, start: Start, setting: Setting, train: list[Rows], seed: int) -> HeadedGPT:
-        gpt = GPT(replace(self.shape, dropout=setting.dropout), seed)
+    def _most(self, share: float) -> float:
+        """Training tokens of a run on a share of the examples."""
+        return self.config.run_tokens * share or math.inf
+
+    def _model(self, start: Start, setting: Setting, example: Example, seed: int) -> HeadedGPT:
+        gpt = GPT(replace(self.gpt.config, dropout=setting.dropout), seed)
         if start == "pretrained":
-            gpt.load_state_dict(self.weights)
-        example = train[0].example
+            gpt.load_state_dict(self.gpt.state_dict())
         texts = 1 if self.kind == "pair" else len(example.texts) + (self.kind == "choice")
-        classes = len(example.choices) or 1
         return HeadedGPT(
-            gpt.to(self.device), HEADS[self.kind], texts=texts, classes=classes, causal=self.config.causal, seed=seed
+            gpt.to(self.device),
+            HEADS[self.kind],
+            texts=texts,
+            classes=len(example.choices) or 1,
+            causal=self.config.causal,
+            seed=seed,
         )
 
 

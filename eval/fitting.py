@@ -60,8 +60,9 @@ def fit(
         beta2=0.98,
     )
     optimizers = make_optimizers(model.gpt, rates, dtype)  # the head that predicts pieces has no gradient and stays
-    optimizers.append(torch.optim.AdamW(model.head.parameters(), lr=rate, weight_decay=0.0, fused=True))
-    optimizers[-1].param_groups[0]["peak"] = rate
+    head_rate = rate * config.head_factor
+    optimizers.append(torch.optim.AdamW(model.head_parameters(), lr=head_rate, weight_decay=0.0, fused=True))
+    optimizers[-1].param_groups[0]["peak"] = head_rate
     steps = number_of_steps(train, setting, config.batch, most_tokens)
     warmup = max(1, round(config.warmup_share * steps))
     scale = Scale(train)

@@ -48,7 +48,7 @@ class FinetuneConfig:
     """At most so many of them."""
     tokens: int = 128
     """Most tokens of a row, at most those of the context; the longest text loses its last ones."""
-    run_tokens: int = 1_500_000
+    run_tokens: int = 1_000_000
     """Most training tokens of a run: it has fewer epochs where they would be more; 0: no limit."""
     batch: int = 32
     """Examples a step."""
@@ -58,6 +58,8 @@ class FinetuneConfig:
     """Of the matrices in the blocks; everything else has AdamW."""
     embedding_factor: float = 1.0
     """Learning rate of the embedding over that of the matrices."""
+    head_factor: float = 10.0
+    """Learning rate of the head, which begins at random, over that of the matrices."""
     warmup_share: float = 0.1
     """Share of the steps in which the learning rate rises; after it, it falls linearly to 0."""
     weight_decay: float = 0.01
@@ -118,10 +120,10 @@ def split_dev(train: Sequence[Example], share: float, most: int) -> tuple[list[E
     return kept, [train[place] for place in sorted(chosen)]
 
 
-def subset(train: Sequence[Example], share: float) -> list[Example]:
-    """A share of some examples, by the hash of their texts; a smaller share lies within a larger one."""
+def subset(train: Sequence[Example], share: float) -> list[int]:
+    """The places of a share of some examples, by the hash of their texts; a smaller share lies within a larger one."""
     order = sorted(range(len(train)), key=lambda place: _hash(train[place]))
-    return [train[place] for place in sorted(order[: max(2, round(share * len(train)))])]
+    return sorted(order[: max(2, round(share * len(train)))])
 
 
 def _groups(examples: Sequence[Example], whole: bool) -> list[list[int]]:

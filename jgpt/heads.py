@@ -2,10 +2,11 @@
 
 Shapes: B rows of a batch, T tokens, C channels, S texts of a row, O outputs. A row is ``<s> text line-end text </s>``;
 ``parts`` int64 [B, T] says to which text a token belongs: 1, 2, … S, 0 for the pieces between them, -1 for padding.
-A pretrained GPT with one linear layer on top is Radford et al. 2018; means of tokens and the features |u - v| and u v of
-two texts are from Conneau et al. 2017 and Reimers and Gurevych 2019, here of texts that see one another.
+A pretrained GPT with one linear layer on top is Radford et al. 2018; weighted means of tokens are Lin et al. 2017, and the
+features |u - v| and u v of two texts Conneau et al. 2017, here of texts that see one another.
 """
 
+from collections.abc import Iterator
 from typing import Literal, get_args
 
 import torch
@@ -37,11 +38,20 @@ class HeadedGPT(nn.Module):
         features = width if kind == "span" or texts == 1 else (texts + 2) * width
         outputs = {"classification": classes, "span": 2}.get(kind, 1)
         self.head = nn.Linear(features, outputs)
+        self.weighing = None if kind == "span" else nn.Linear(width, 1, bias=False)
         weight = torch.randn(self.head.weight.shape, generator=torch.Generator().manual_seed(seed)) * 0.02
         with torch.no_grad():
             self.head.weight.copy_(weight)
             self.head.bias.zero_()
+            if self.weighing is not None:
+                self.weighing.weight.zero_()  # every token counts alike
         self.to(gpt.device)
+
+    def head_parameters(self) -> Iterator[nn.Parameter]:
+        """Those that are not the GPT's."""
+        yield from self.head.parameters()
+        if self.weighing is not None:
+            yield from self.weighing.parameters()
 
     def forward(self, ids: Tensor, parts: Tensor) -> Tensor:
         """ids and parts int64 [B, T] -> float32: classification [B, O], regression and choice [B], span [B, T, 2].
@@ -49,12 +59,17 @@ class HeadedGPT(nn.Module):
         Of a span, tokens outside the last text get -inf.
         """
         hidden = self.gpt.hidden(ids, mask=None if self.causal else seen(parts)).float()  # [B, T, C]
+        with torch.autocast(ids.device.type, enabled=False):  # small differences between texts count here
+            return self._answer(hidden, parts)
+
+    def _answer(self, hidden: Tensor, parts: Tensor) -> Tensor:
         dropout = self.gpt.config.dropout
-        if self.kind == "span":
-            logits = self.head(F.dropout(hidden, dropout, self.training)).float()  # [B, T, 2]
+        if self.weighing is None:
+            logits = self.head(F.dropout(hidden, dropout, self.training))  # [B, T, 2]
             return logits.masked_fill((parts != self.texts)[..., None], -torch.inf)
-        features = compared(means(hidden, parts, self.texts))  # [B, C] or [B, (S + 2) C]
-        found = self.head(F.dropout(features, dropout, self.training)).float()  # [B, O]
+        weights = self.weighing(hidden).squeeze(-1)  # [B, T]
+        features = compared(weighted_means(hidden, weights, parts, self.texts))  # [B, C] or [B, (S + 2) C]
+        found = self.head(F.dropout(features, dropout, self.training))  # [B, O]
         return found if self.kind == "classification" else found.squeeze(-1)
 
 
@@ -64,10 +79,15 @@ def seen(parts: Tensor) -> Tensor:
     return (parts != PADDING_PART)[:, None, None, :].expand(batch, 1, time, time)
 
 
-def means(hidden: Tensor, parts: Tensor, texts: int) -> Tensor:
-    """The mean of each text's tokens: hidden [B, T, C], parts [B, T] -> [B, S, C]; zeros for a text without any."""
-    belongs = (parts[:, None] == torch.arange(1, texts + 1, device=parts.device)[:, None]).to(hidden.dtype)  # [B, S, T]
-    return belongs @ hidden / belongs.sum(-1, keepdim=True).clamp(min=1)
+def weighted_means(hidden: Tensor, weights: Tensor, parts: Tensor, texts: int) -> Tensor:
+    """The mean of each text's tokens, weighted by a softmax: hidden [B, T, C], weights and parts [B, T] -> [B, S, C].
+
+    Zeros for a text without tokens.
+    """
+    belongs = parts[:, None] == torch.arange(1, texts + 1, device=parts.device)[:, None]  # [B, S, T]
+    lowest = torch.finfo(weights.dtype).min  # unlike -inf it leaves a text without tokens a softmax
+    shares = weights[:, None].masked_fill(~belongs, lowest).softmax(-1) * belongs  # [B, S, T]
+    return shares @ hidden
 
 
 def compared(vectors: Tensor) -> Tensor:

@@ -2,7 +2,7 @@ import pytest
 import torch
 
 from jgpt.config import ModelConfig
-from jgpt.heads import HeadedGPT, choose, compared, means
+from jgpt.heads import HeadedGPT, choose, compared, weighted_means
 from jgpt.model.gpt import GPT
 
 
@@ -48,10 +48,13 @@ def test_without_the_causal_mask_the_first_text_sees_the_second():
 
 def test_means_are_those_of_each_text_alone():
     hidden = torch.arange(12.0).view(1, 6, 2)
-    found = means(hidden, torch.tensor([[0, 1, 1, 0, 2, -1]]), 3)
+    parts = torch.tensor([[0, 1, 1, 0, 2, -1]])
+    found = weighted_means(hidden, torch.zeros(1, 6), parts, 3)
     assert found.tolist() == [[[3.0, 4.0], [8.0, 9.0], [0.0, 0.0]]]
     assert compared(found[:, :2]).tolist() == [[3, 4, 8, 9, 5, 5, 24, 36]]
     assert compared(found[:, :1]).tolist() == [[3, 4]]
+    first = weighted_means(hidden, torch.tensor([[50.0, 50, 0, 0, 0, 90]]), parts, 1)
+    assert torch.allclose(first, hidden[:, 1:2])
 
 
 def test_questions_may_have_different_numbers_of_choices():

@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from eval.trie import Numbers, Row, plan
+from stage.errors import InputError
 from stage.progress import progress
 
 if TYPE_CHECKING:
@@ -81,7 +82,7 @@ class ModelScorer:
     def score(self, requests: Iterable[Request], description: str = "") -> list[Scores]:
         """Natural log-probabilities, float64 [len(continuation)], in the order of the requests.
 
-        Contexts that are too long are cut as ``fit`` does.
+        Contexts that are too long are cut as ``fit`` does. Raises InputError when they are not finite.
         """
         import torch
 
@@ -168,6 +169,8 @@ class ModelScorer:
             logits = self.model.head(rows).float().log_softmax(-1)  # [rows, V]
             at = torch.from_numpy(np.stack((index[chosen] % _ROWS, wanted[chosen]))).to(hidden.device)
             values[chosen] = logits[at[0], at[1]].cpu().double().numpy()
+        if not np.isfinite(values).all():
+            raise InputError("the model's logits are not finite: its training diverged, take an earlier checkpoint")
         return np.split(values, np.cumsum([len(each) for each in targets])[:-1])
 
 

@@ -2,11 +2,13 @@ from unittest import mock
 
 import numpy as np
 import pytest
+import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from eval import scoring, trie
 from eval.scoring import ModelScorer, encode_choices, fit, is_cut, windows
+from stage.errors import InputError
 
 
 @given(total=st.integers(2, 200), context=st.integers(1, 40), data=st.data())
@@ -141,3 +143,12 @@ def test_at_least_one_token_of_every_choice_is_scored_and_no_text_is_lost(new_to
     for choice, (before, after) in zip(choices, encode_choices(tokenizer, context, choices), strict=True):
         assert len(after) >= 1
         assert tokenizer.decode([*before[1:], *after]) == context + choice
+
+
+@pytest.mark.parametrize("reference", [False, True])
+def test_logits_that_are_not_finite_are_an_error(new_model, reference):
+    model = new_model()
+    with torch.no_grad():
+        model.head.weight[7] = torch.nan
+    with pytest.raises(InputError, match="logits are not finite"):
+        ModelScorer(model, reference=reference).score([([1, 5], [6, 7])])

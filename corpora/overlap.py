@@ -46,10 +46,14 @@ class Shared(NamedTuple):
 class EvaluationTexts:
     """The texts of evaluation files, to look for in documents."""
 
-    def __init__(self, paths: Sequence[str], ngram: int = 24) -> None:
-        """Read the files. Memory: the strings, and about 60 bytes for each of their characters. Raises InputError."""
+    def __init__(self, paths: Sequence[str], ngram: int = 24, texts: Sequence[str] = ()) -> None:
+        """Read the files; ``texts`` are looked for as well, by their number from 0 in a file without a name.
+
+        Memory: the strings, and about 60 bytes for each of their characters. Raises InputError.
+        """
         self.paths, self.ngram = list(paths), ngram
         self._items = [(path, *item) for path in paths for item in read_strings(path) if not _is_url(item[1])]
+        self._items += [("", *item) for item in enumerate(texts)]
         texts = [text for _, _, text in self._items]
         self._codes = np.concatenate([skeletons(texts[at : at + _BATCH]) for at in range(0, len(texts) or 1, _BATCH)])
         self._ends = np.flatnonzero(self._codes == ord(_CUT))
@@ -76,6 +80,15 @@ class EvaluationTexts:
             if before is None or length > before.length:
                 path, number, text = self._items[np.searchsorted(self._ends, place)]
                 found[document] = Shared(length, path, f"{number}: {text[:_SHOWN]}")
+        return found
+
+    def found_in(self, texts: Sequence[str], *, normalized: bool = False) -> NDArray[np.bool_]:
+        """Which of the evaluation texts [N] share anything with any of the documents, those of files first."""
+        codes = skeletons(texts, normalized)
+        _, index = self._long.find(codes)
+        sentences = np.array([place for _, place, _ in self._sentences(codes)], np.int64)
+        found = np.zeros(len(self), np.bool_)
+        found[np.searchsorted(self._ends, np.concatenate([self._long.equal(index), sentences]))] = True
         return found
 
     def _runs(self, codes: Codes) -> Iterator[tuple[int, int, int]]:
@@ -134,6 +147,17 @@ class _Windows:
             same = (codes[at[:, None] + window] == self._codes[self.places[index][:, None] + window]).all(axis=1)
             found.append((at[same], index[same]))
         return np.concatenate([at for at, _ in found]), np.concatenate([index for _, index in found])
+
+    def equal(self, index: Places) -> Places:
+        """The places of all the n-grams that equal those at these indices of ``find``."""
+        first = np.unique(index)
+        counts = np.searchsorted(self.hashes, self.hashes[first], side="right") - first
+        # 0 1 2 … within each row of equal hashes
+        steps = np.arange(counts.sum()) - np.repeat(np.cumsum(counts) - counts, counts)
+        places, firsts = self.places[np.repeat(first, counts) + steps], self.places[np.repeat(first, counts)]
+        window = np.arange(self._size)
+        same = (self._codes[places[:, None] + window] == self._codes[firsts[:, None] + window]).all(axis=1)
+        return np.asarray(places[same])
 
 
 def skeletons(texts: Sequence[str], normalized: bool = False) -> Codes:

@@ -4,12 +4,17 @@ import json
 import logging
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict
+from functools import cached_property
 from itertools import chain
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+from numpy.typing import NDArray
+
 from corpora.normalization import normalize_prompt
 from eval.config import INTRINSIC, EvalConfig
+from eval.contamination import clean_record, contaminated, seen
 from eval.documents import Documents
 from eval.examples import Example
 from eval.intrinsic import build_intrinsic
@@ -44,6 +49,7 @@ from stage.errors import ArtifactError, UsageError
 from stage.files import sha256_file
 from stage.folder import Made, write_folder
 from stage.manifest import Manifest, artifact_input, write_json
+from stage.progress import progress
 from tokenizer import JapaneseTokenizer
 
 log = logging.getLogger(__name__)
@@ -234,8 +240,36 @@ class _Run:
                 outcome.baselines = {"5-gram": answers(made, score_items(made.items, self.counted))}
         record, lines = self._record(made, task.kind, given.method, given.examples, outcome)
         record["baselines"] |= honest(given, made.metrics, self.config)
+        if found := self._contamination(given, made.primary, outcome):
+            record["contamination"] = found
         record |= {"published": [dict(entry) for entry in task.published], "leaks": [dict(leak) for leak in task.leaks]}
         return record, lines
+
+    def _contamination(self, given: Prepared, primary: str, outcome: Outcome) -> dict[str, Any]:
+        """Which items the model has read, was tuned on or shown, and its figure on the others."""
+        if not self.config.contamination:
+            return {}
+        flags = {"training text": self.read[given.task.name]} if given.task.name in self.read else {}
+        if given.method == "finetune":
+            flags["tuning data"] = seen(given.examples, given.train)
+        if shown := given.few_shot.pool():
+            flags["solved examples"] = seen(given.examples, shown)
+        if not flags:
+            return {}
+        bounds = {"bootstrap": self.config.bootstrap, "seed": self.config.seed}
+        return clean_record(primary, given.examples, outcome.predictions[primary], flags, **bounds)
+
+    @cached_property
+    def read(self) -> dict[str, NDArray[np.bool_]]:
+        """For each declared task which of its items stand in the training text, which is read once for all of them."""
+        if not self.shards or not self.prepared:
+            return {}
+        texts = (self.train[number] for number in range(len(self.train)))
+        told = progress(texts, total=len(self.train), description="contamination", unit="document", quiet=self.quiet)
+        every = [example for given in self.prepared.values() for example in given.examples]
+        found = contaminated(every, told, normalized=self.preset.startswith("ja-v1"))
+        ends = np.cumsum([len(given.examples) for given in self.prepared.values()])[:-1]
+        return dict(zip(self.prepared, np.split(found, ends), strict=True))
 
     def _generated(self, given: Prepared, prompt: Prompt, store: Store) -> Outcome:
         task = given.task

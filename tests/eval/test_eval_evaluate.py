@@ -3,6 +3,7 @@ import shutil
 import subprocess
 import sys
 
+import numpy as np
 import pytest
 
 from eval import evaluate
@@ -169,6 +170,24 @@ def test_a_task_is_learned_from_its_train_split_beside_random_weights(tiny_run, 
     assert [len(line["predictions"]) for line in lines] == [2] * 6
     right = [[answer == line["gold"] for answer in line["predictions"]] for line in lines]
     assert sum(map(sum, right)) / 12 == pytest.approx(task["metrics"]["accuracy"]["value"])
+
+
+def test_items_that_the_model_has_read_are_counted_and_left_out_beside(tiny_run, jglue, tmp_path, write_lines):
+    from jgpt.data.shards import ShardSet
+    from tokenizer import JapaneseTokenizer
+
+    shards = ShardSet(tiny_run / "shards").split("train")
+    read_text = JapaneseTokenizer(tiny_run / "shards").decode(np.asarray(shards[1:80], np.int64).tolist())
+    file = jglue / "jglue" / "jnli-v1.3" / "valid-v1.3.json"
+    rows = [json.loads(line) for line in file.read_text("utf-8").splitlines()]
+    write_lines(file, [rows[0] | {"sentence1": read_text[:40].replace("\n", "")}, *rows[1:]])
+    evaluate(tiny_run / "model", tmp_path / "out", config(tasks=["jnli"], language=False), data=jglue, quiet=True)
+    found = read(tmp_path / "out")["tasks"]["jnli"]["contamination"]
+    assert found["found"]["training text"]["items"] == found["contaminated"]["items"] == 1
+    assert found["clean"]["items"] == 5
+    settings = config(tasks=["jnli"], language=False, contamination=False)
+    evaluate(tiny_run / "model", tmp_path / "without", settings, data=jglue, quiet=True)
+    assert "contamination" not in read(tmp_path / "without")["tasks"]["jnli"]
 
 
 def test_long_prompts_are_cut_and_counted(tiny_run, jglue, tmp_path):

@@ -72,7 +72,7 @@ class ModelScorer:
     ``reference`` computes each request by itself instead, as padded rows sorted by length: slower, and plain to see.
     """
 
-    def __init__(self, model: GPT, batch_tokens: int = 4096, quiet: bool = True, *, reference: bool = False) -> None:
+    def __init__(self, model: GPT, batch_tokens: int = 2048, quiet: bool = True, *, reference: bool = False) -> None:
         self.model = model
         self.batch_tokens = batch_tokens
         self.quiet = quiet

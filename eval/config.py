@@ -57,7 +57,7 @@ class EvalConfig:
     """At most so many training tokens for the 5-gram baseline; about 100 bytes of memory for each."""
     bootstrap: int = 1000
     """Resamples behind each 95 % interval."""
-    batch_tokens: int = 4096
+    batch_tokens: int = 2048
     """Tokens in a batch, padding included; bounds the memory for logits."""
     reference: bool = False
     """Compute every request alone, without sharing what they have in common: slow, to check the fast way."""

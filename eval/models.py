@@ -66,7 +66,7 @@ def open_model(
     *,
     device: str = "auto",
     dtype: str = "auto",
-    batch_tokens: int = 4096,
+    batch_tokens: int = 2048,
     quiet: bool = False,
     endpoint_model: str = "",
     endpoint_parallel: int = 4,

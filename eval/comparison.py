@@ -1,26 +1,30 @@
 """Compare two results folders item by item: is the difference more than chance, and which items changed?"""
 
 import json
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from eval.statistics import bootstrap_mean, mcnemar
+from eval.examples import Example
+from eval.metrics import CORRELATION, TEXT, over_items, per_item
+from eval.statistics import holm, mcnemar, paired_bootstrap
 from stage.errors import ArtifactError
 from stage.manifest import check_outputs, read_manifest
 
-_RESAMPLES = 1000
+Line = Mapping[str, Any]
+Statistic = Callable[[NDArray[Any], NDArray[Any]], NDArray[np.float64]]
+_RESAMPLES = 10_000
+_SHOWN = 20  # items with the largest change
 
 
 def compare(a: Path | str, b: Path | str, *, seed: int = 0) -> dict[str, Any]:
-    """For each task that both folders hold: the primary metric of both, ``difference`` (b - a) with a paired bootstrap
-    interval, the exact McNemar p-value, and the ids of the items that only ``a`` or only ``b`` has right.
+    """For each task that both folders hold what ``compare_task`` finds, the p-values also corrected for the number of tasks.
 
-    Returns {"a": path, "b": path, "tasks": {NAME: {"primary", "items", "a", "b", "p_value",
-    "difference": {"value", "low", "high"}, "only_a": [id], "only_b": [id]}}}; the p-values are not corrected for the
-    number of tasks. Raises ArtifactError when the folders have no task in common, or a task with other items.
+    Returns {"a": path, "b": path, "tasks": {NAME: {..., "p_holm"}}} (Holm, 1979). Raises ArtifactError when the folders have no task in
+    common, or a task with other items.
     """
     results_a, samples_a = _read(Path(a))
     results_b, samples_b = _read(Path(b))
@@ -37,19 +41,109 @@ def compare(a: Path | str, b: Path | str, *, seed: int = 0) -> dict[str, Any]:
             raise ArtifactError(
                 f"{b}: task {name} has another primary metric than in {a}: evaluate both with the same version"
             )
-        right_a, right_b = _right(lines_a), _right(lines_b)
-        only_a, only_b = right_a & ~right_b, right_b & ~right_a
-        compared[name] = {
-            "primary": primary,
-            "items": len(lines_a),
-            "a": float(right_a.mean()),
-            "b": float(right_b.mean()),
-            "difference": bootstrap_mean(right_b.astype(float) - right_a.astype(float), _RESAMPLES, seed),
-            "p_value": mcnemar(int(only_a.sum()), int(only_b.sum())),
-            "only_a": [line["id"] for line, only in zip(lines_a, only_a, strict=True) if only],
-            "only_b": [line["id"] for line, only in zip(lines_a, only_b, strict=True) if only],
-        }
-    return {"a": str(a), "b": str(b), "tasks": compared}
+        compared[name] = compare_task(primary, lines_a, lines_b, seed=seed)
+    return {"a": str(a), "b": str(b), "tasks": _corrected(compared)}
+
+
+def compare_task(metric: str, a: Sequence[Line], b: Sequence[Line], *, seed: int = 0) -> dict[str, Any]:
+    """Two answers to each item of a task, as ``samples.jsonl`` holds them: lines with ``id``, ``gold`` (``answers`` of spans), ``prediction``.
+
+    Returns {"metric", "items", "a", "b", "difference": b - a with its interval, "p_value", "test"}. Where items are right or wrong the
+    test is McNemar's, exact, for accuracies and exact match, a paired bootstrap for what is no mean over items; ``only_a`` and
+    ``only_b`` are the ids that one alone has right. Otherwise it is the bootstrap, and ``changed`` has the items with the largest
+    change: of F1, or of the distance to the right number, which counts as a gain where b is nearer. If lines have a ``group``,
+    ``groups`` has the same figures of each, their p-values corrected for the number of groups.
+    """
+    examples = [_example(line) for line in a]
+    answers = [[line["prediction"] for line in lines] for lines in (a, b)]
+    found = _figures(metric, examples, answers, seed) | _changes(metric, examples, answers)
+    places: dict[str, list[int]] = {}
+    for place, example in enumerate(examples):
+        places.setdefault(example.group, []).append(place)
+    if set(places) == {""}:
+        return found
+    groups = {
+        name or "none": _figures(
+            metric, [examples[place] for place in of], [[each[place] for place in of] for each in answers], seed
+        )
+        for name, of in sorted(places.items())
+    }
+    return found | {"groups": _corrected(groups)}
+
+
+def _figures(metric: str, examples: Sequence[Example], answers: Sequence[list[Any]], seed: int) -> dict[str, Any]:
+    statistic: Statistic = _mean
+    gold = np.array([example.label for example in examples])
+    one, other = (per_item(metric, examples, each) for each in answers)
+    if one is None or other is None:
+        statistic, (one, other) = over_items(metric), map(np.asarray, answers)
+    values = [float(statistic(gold, each)) for each in (one, other)]
+    difference, p_value = paired_bootstrap(gold, one, other, statistic, _RESAMPLES, seed)
+    test = "paired bootstrap"
+    right = _right(metric, examples, answers)
+    if right is not None and statistic is _mean:
+        test = "exact McNemar"
+        p_value = mcnemar(int((right[0] & ~right[1]).sum()), int((right[1] & ~right[0]).sum()))
+    a, b = (None if np.isnan(value) else value for value in values)
+    return {
+        "metric": metric,
+        "items": len(examples),
+        "a": a,
+        "b": b,
+        "difference": difference,
+        "p_value": p_value,
+        "test": test,
+    }
+
+
+def _changes(metric: str, examples: Sequence[Example], answers: Sequence[list[Any]]) -> dict[str, Any]:
+    """The ids that only one has right, or the items with the largest change."""
+    ids = [example.id for example in examples]
+    if (right := _right(metric, examples, answers)) is not None:
+        only = {"only_a": right[0] & ~right[1], "only_b": right[1] & ~right[0]}
+        return {name: [ids[place] for place in np.flatnonzero(flags)] for name, flags in only.items()}
+    if metric in CORRELATION:
+        gold = np.array([example.label for example in examples], np.float64)
+        values = [-np.abs(np.array(each, np.float64) - gold) for each in answers]
+    else:
+        values = [np.asarray(per_item(metric, examples, each)) for each in answers]
+    gain = values[1] - values[0]
+    order = np.argsort(-np.abs(gain), kind="stable")[:_SHOWN]
+    shown = [
+        {"id": ids[place], "a": answers[0][place], "b": answers[1][place], "change": float(gain[place])}
+        for place in order.tolist()
+        if gain[place]
+    ]
+    return {"changed": shown}
+
+
+def _right(
+    metric: str, examples: Sequence[Example], answers: Sequence[list[Any]]
+) -> tuple[NDArray[np.bool_], NDArray[np.bool_]] | None:
+    """Which items each has right; None where items are not right or wrong but more or less so."""
+    if metric in CORRELATION or (metric in TEXT and not metric.startswith("exact_match")):
+        return None
+    of = metric if metric in TEXT else "accuracy"
+    a, b = (np.asarray(per_item(of, examples, each)) > 0 for each in answers)
+    return a, b
+
+
+def _mean(_gold: NDArray[Any], values: NDArray[Any]) -> NDArray[np.float64]:
+    return np.asarray(values.mean(-1))
+
+
+def _corrected(records: dict[str, dict[str, Any]]) -> dict[str, dict[str, Any]]:
+    """Records with their p-values corrected for how many there are."""
+    corrected = holm([record["p_value"] for record in records.values()])
+    return {name: record | {"p_holm": value} for (name, record), value in zip(records.items(), corrected, strict=True)}
+
+
+def _example(line: Line) -> Example:
+    """Of a line what metrics read."""
+    gold = line["gold"]
+    answers = line.get("answers") or ([gold] if isinstance(gold, str) else gold if isinstance(gold, list) else ())
+    label = gold if isinstance(gold, int | float) else 0
+    return Example(str(line["id"]), {}, label=label, answers=tuple(answers), group=str(line.get("group") or ""))
 
 
 def _read(folder: Path) -> tuple[dict[str, Any], dict[str, list[dict[str, Any]]]]:
@@ -68,14 +162,10 @@ def _read(folder: Path) -> tuple[dict[str, Any], dict[str, list[dict[str, Any]]]
     return results, samples
 
 
-def _check_pairs(name: str, a: Path, b: Path, lines_a: list[dict[str, Any]], lines_b: list[dict[str, Any]]) -> None:
+def _check_pairs(name: str, a: Path, b: Path, lines_a: Sequence[Line], lines_b: Sequence[Line]) -> None:
     mend = "evaluate both on the same shards, data, limit and seed"
     if len(lines_a) != len(lines_b):
         raise ArtifactError(f"{b}: task {name} has {len(lines_b)} items, {len(lines_a)} in {a}: {mend}")
     for one, other in zip(lines_a, lines_b, strict=True):
-        if any(one[key] != other[key] for key in ("id", "gold", "choices")):
+        if any(one.get(key) != other.get(key) for key in ("id", "gold", "answers", "choices", "group")):
             raise ArtifactError(f"{b}: task {name}: item {other['id']} is not the item {one['id']} of {a}: {mend}")
-
-
-def _right(lines: list[dict[str, Any]]) -> NDArray[np.bool_]:
-    return np.array([line["prediction"] == line["gold"] for line in lines], np.bool_)

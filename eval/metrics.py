@@ -3,6 +3,7 @@
 Exact match and F1 of answers are those of JGLUE's evaluation of JSQuAD: see ``eval.answers``.
 """
 
+import math
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -46,11 +47,20 @@ def per_item(metric: str, examples: Sequence[Example], predictions: Predictions)
     )
 
 
+def over_items(metric: str) -> Callable[[NDArray[Any], NDArray[Any]], Table]:
+    """A metric that is no mean over examples, as a function of gold and predicted numbers, twice [..., N] to [...]."""
+    if metric in CORRELATION:
+        return lambda gold, predicted: CORRELATION[metric](gold.astype(np.float64), predicted.astype(np.float64))
+    return lambda gold, predicted: CONFUSION[metric](confusion(gold, predicted).astype(np.float64))
+
+
 def confusion(gold: ArrayLike, predicted: ArrayLike) -> NDArray[np.int64]:
-    """How often each place [gold, predicted] occurs, [K, K]."""
+    """How often each place [gold, predicted] occurs; twice [..., N] to [..., K, K]."""
     rows, columns = np.asarray(gold, np.int64), np.asarray(predicted, np.int64)
     kinds = int(max(rows.max(initial=0), columns.max(initial=0))) + 1
-    return np.bincount(rows * kinds + columns, minlength=kinds * kinds).reshape(kinds, kinds)
+    tables = np.arange(math.prod(rows.shape[:-1])).reshape(*rows.shape[:-1], 1)
+    cells = (tables * kinds + rows) * kinds + columns
+    return np.bincount(cells.ravel(), minlength=tables.size * kinds**2).reshape(*rows.shape[:-1], kinds, kinds)
 
 
 def balanced_accuracy(table: Table) -> Table:

@@ -59,7 +59,8 @@ def eval_compare(prog: str, arguments: list[str]) -> None:
     parser = Parser(
         prog,
         "Compare two results on the items that both answered: difference of the primary metric (B - A) with a paired bootstrap "
-        "interval, exact McNemar p-value, and which items changed. JSON on stdout.",
+        "interval, its p-value (exact McNemar for accuracies, else of the bootstrap) as it is and corrected for the number of "
+        "tasks, and which items changed. JSON on stdout.",
         ["jgpt eval compare runs/a/eval runs/b/eval"],
     )
     parser.add_argument("a", type=str, help="Results folder.")

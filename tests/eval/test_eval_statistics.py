@@ -2,14 +2,18 @@ import math
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 import eval.statistics
-from eval.metrics import balanced_accuracy, macro_f1
+from eval.metrics import balanced_accuracy, macro_f1, pearson
 from eval.statistics import (
     bootstrap_confusion,
     bootstrap_mean,
     bootstrap_ratio,
+    holm,
     mcnemar,
+    paired_bootstrap,
 )
 
 
@@ -61,3 +65,46 @@ def test_mcnemar_is_the_exact_binomial_test():
     assert mcnemar(0, 0) == 1.0
     assert mcnemar(5, 5) == 1.0
     assert 0 < mcnemar(1200, 1400) < 1e-3
+
+
+def test_holm_steps_down_and_never_below_a_smaller_p_value():
+    assert holm([0.01, 0.04, 0.03, 0.005]) == pytest.approx([0.03, 0.06, 0.06, 0.02])  # worked out by hand
+    assert holm([0.9, None, 0.6]) == [1.0, None, 1.0]
+    assert holm([]) == []
+
+
+@given(st.lists(st.none() | st.floats(0, 1), max_size=8))
+def test_holm_keeps_the_order_and_lies_between_the_p_value_and_bonferroni(p_values):
+    corrected = holm(p_values)
+    tests = [pair for pair in zip(p_values, corrected, strict=True) if pair[0] is not None]
+    assert all(value <= found <= min(1, value * len(tests)) for value, found in tests)
+    assert [found for _, found in sorted(tests)] == sorted(found for _, found in tests)
+    assert [value is None for value in p_values] == [value is None for value in corrected]
+
+
+def mean(_gold, values):
+    return values.mean(-1)
+
+
+def test_paired_bootstrap_of_means_is_near_the_normal_test():
+    generator = np.random.default_rng(0)
+    a = generator.normal(size=400)
+    b = a + generator.normal(0.1, 1, 400)
+    difference, p_value = paired_bootstrap(np.zeros(400), a, b, mean, 8000, seed=0)
+    error = (b - a).std() / 20
+    assert difference["value"] == pytest.approx((b - a).mean())
+    assert difference["high"] - difference["low"] == pytest.approx(2 * 1.96 * error, rel=0.05)
+    assert p_value == pytest.approx(math.erfc((b - a).mean() / error / math.sqrt(2)), abs=0.02)
+    back, same = paired_bootstrap(np.zeros(400), b, a, mean, 8000, seed=0)
+    assert back["value"] == pytest.approx(-difference["value"]) and same == p_value
+
+
+def test_paired_bootstrap_is_seeded_whatever_the_chunks_and_needs_two_items(monkeypatch):
+    gold, a, b = np.random.default_rng(1).normal(size=(3, 30))
+    whole = paired_bootstrap(gold, a, b, pearson, 200, seed=3)
+    monkeypatch.setattr(eval.statistics, "_CELLS", 1000)
+    assert paired_bootstrap(gold, a, b, pearson, 200, seed=3) == whole
+    assert paired_bootstrap(gold, a, a, pearson, 200, seed=3)[1] == 1.0
+    assert paired_bootstrap([1.0], [1.0], [2.0], mean, 200, seed=0) == ({"value": 1.0}, None)
+    assert paired_bootstrap([], [], [], mean, 200, seed=0) == ({"value": None}, None)
+    assert paired_bootstrap(gold, a, np.ones(30), pearson, 200, seed=0) == ({"value": None}, None)

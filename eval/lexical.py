@@ -18,7 +18,7 @@ _KANJI = re.compile(r"[㐀-䶿一-鿿々〇\U00020000-\U0003ffff]")
 _KATAKANA = re.compile(r"[ァ-ヺー]+")
 _NUMBERS = re.compile(r"[0-9０-９]+|[〇一二三四五六七八九十百千]+(?=[人匹頭羽台本枚個つ])")
 _RUN = re.compile(r"[㐀-䶿一-鿿々〇\U00020000-\U0003ffff]+|[ァ-ヺー]+|[0-9０-９A-Za-zＡ-Ｚａ-ｚ]+")
-_PENALTY = 30.0  # of the ridge, where 1 to 300 make a difference of .001
+_PENALTY = 30.0  # of the ridge: from 1 to 100 the correlation on JSTS changes by less than .001
 _ENDING = 3  # characters: 。 and what is left of a verb
 
 

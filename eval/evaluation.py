@@ -33,6 +33,7 @@ from eval.measuring import (
     finetuned_metrics,
     groups,
     honest,
+    paired,
     seed_figures,
     trivial,
 )
@@ -306,6 +307,7 @@ class _Run:
             "primary": primary,
             "metrics": metrics,
             "baselines": baselines,
+            "paired": paired(primary, outcome.predictions[primary], others, examples, config),
             "groups": groups(primary, outcome.predictions[primary], others, examples, config),
             "notes": notes,
             "license": task.license,

@@ -6,6 +6,7 @@ from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from eval.baselines import HONEST, honest_baseline
+from eval.comparison import compare_task
 from eval.config import EvalConfig
 from eval.examples import Example, Predictions
 from eval.likelihood import score_items
@@ -187,6 +188,28 @@ def seed_figures(
         for name in ("scratch", "difference")
     )
     return own, scratch, gain
+
+
+def paired(
+    primary: str, own: Predictions, others: Mapping[str, Predictions], examples: Sequence[Example], config: EvalConfig
+) -> dict[str, Any]:
+    """What the model has more than each of the others, item by item, and in each group: figures alone, no items."""
+
+    def lines(predictions: Predictions) -> list[dict[str, Any]]:
+        return [
+            {
+                "id": example.id,
+                "gold": example.label,
+                "answers": example.answers,
+                "group": example.group,
+                "prediction": prediction,
+            }
+            for example, prediction in zip(examples, predictions, strict=True)
+        ]
+
+    found = {name: compare_task(primary, lines(other), lines(own), seed=config.seed) for name, other in others.items()}
+    told = ("difference", "p_value", "p_holm", "test", "groups")
+    return {name: {key: record[key] for key in told if key in record} for name, record in found.items()}
 
 
 def honest(given: Prepared, metrics: Sequence[str], config: EvalConfig) -> dict[str, Figures]:

@@ -6,6 +6,7 @@ from typing import Any
 
 from eval.config import INTRINSIC, EvalConfig
 from scripts.arguments import Parser, build, shared
+from stage.errors import UsageError
 
 
 def evaluate(prog: str, arguments: list[str]) -> None:
@@ -61,16 +62,26 @@ def eval_compare(prog: str, arguments: list[str]) -> None:
         "Compare two results on the items that both answered: difference of the primary metric (B - A) with a paired bootstrap "
         "interval, its p-value (exact McNemar for accuracies, else of the bootstrap) as it is and corrected for the number of "
         "tasks, and which items changed. JSON on stdout.",
-        ["jgpt eval compare runs/a/eval runs/b/eval"],
+        ["jgpt eval compare runs/a/eval runs/b/eval", "jgpt eval compare a b --html difference.html > difference.json"],
     )
     parser.add_argument("a", type=str, help="Results folder.")
     parser.add_argument("b", type=str, help="Results folder.")
     parser.flag("seed", int, 0, "Draws the resamples.")
-    parser.common("quiet")
+    parser.flag("html", str, None, "Page to write, with the differences drawn and the items that changed.")
+    parser.common("overwrite", "quiet")
     given = parser.parse_args(arguments)
+    if given.html and Path(given.html).suffix.lower() not in (".html", ".htm"):
+        parser.error(f"--html {given.html}: names the page to write, which ends in .html")
+    if given.html and Path(given.html).exists() and not given.overwrite:
+        raise UsageError(f"--html {given.html}: is there already; --overwrite replaces it")
     from eval.comparison import compare
 
-    print(json.dumps(compare(given.a, given.b, seed=given.seed), ensure_ascii=False, indent=1))
+    found = compare(given.a, given.b, seed=given.seed)
+    if given.html:
+        from scripts.report_comparison import write_comparison
+
+        write_comparison(found, Path(given.html))
+    print(json.dumps(found, ensure_ascii=False, indent=1))
 
 
 def eval_tasks(prog: str, arguments: list[str]) -> None:

@@ -32,6 +32,8 @@ class Rows:
 
     example: Example
     rows: tuple[Row, ...]
+    orders: bool = False
+    """Whether the rows are the same texts in other orders, of which a step reads one."""
     target: tuple[int, int] = (-1, -1)
     """Of a span: the tokens with which the first answer begins and ends; -1 where it does not stand in the row."""
 
@@ -58,7 +60,8 @@ def encode_example(example: Example, kind: Kind, tokenizer: JapaneseTokenizer, m
     else:
         readings = [texts]
     rows = tuple(make_row(reading, tokenizer, most) for reading in readings)
-    return Rows(example, rows, _target(example, rows[0], len(texts)) if kind == "span" else (-1, -1))
+    target = _target(example, rows[0], len(texts)) if kind == "span" else (-1, -1)
+    return Rows(example, rows, kind == "regression" and len(rows) > 1, target)
 
 
 def make_row(texts: Sequence[str], tokenizer: JapaneseTokenizer, most: int) -> Row:

@@ -92,7 +92,7 @@ def number_of_steps(train: Sequence[Rows], setting: Setting, batch: int, most_to
 
 def _read_tokens(example: Rows) -> float:
     """Of a regression a step reads the one order or the other."""
-    return example.tokens / (len(example.rows) if example.example.choices == () else 1)
+    return example.tokens / (len(example.rows) if example.orders else 1)
 
 
 def _batches(train: Sequence[Rows], size: int, generator: np.random.Generator) -> Iterator[list[Rows]]:

@@ -38,6 +38,7 @@ class HeadedGPT(nn.Module):
         features = width if kind == "span" or texts == 1 else (texts + 2) * width
         outputs = {"classification": classes, "span": 2}.get(kind, 1)
         self.head = nn.Linear(features, outputs)
+        self.mixing = nn.Parameter(torch.zeros(gpt.config.depth + 1))  # every depth counts alike
         self.weighing = None if kind == "span" else nn.Linear(width, 1, bias=False)
         weight = torch.randn(self.head.weight.shape, generator=torch.Generator().manual_seed(seed)) * 0.02
         with torch.no_grad():
@@ -49,6 +50,7 @@ class HeadedGPT(nn.Module):
 
     def head_parameters(self) -> Iterator[nn.Parameter]:
         """Those that are not the GPT's."""
+        yield self.mixing
         yield from self.head.parameters()
         if self.weighing is not None:
             yield from self.weighing.parameters()
@@ -58,8 +60,12 @@ class HeadedGPT(nn.Module):
 
         Of a span, tokens outside the last text get -inf.
         """
-        hidden = self.gpt.hidden(ids, mask=None if self.causal else seen(parts)).float()  # [B, T, C]
+        streams: list[Tensor] = []  # each [B, T, C]
+        self.gpt.hidden(ids, mask=None if self.causal else seen(parts), streams=streams)
         with torch.autocast(ids.device.type, enabled=False):  # small differences between texts count here
+            shares = self.mixing.softmax(0)
+            width = (self.gpt.config.width,)
+            hidden = sum(share * F.rms_norm(x.float(), width) for share, x in zip(shares, streams, strict=True))
             return self._answer(hidden, parts)
 
     def _answer(self, hidden: Tensor, parts: Tensor) -> Tensor:

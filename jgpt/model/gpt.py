@@ -209,13 +209,19 @@ class GPT(nn.Module):
                 nn.init.zeros_(parameter)
 
     def hidden(
-        self, ids: Tensor, cache: Cache | None = None, mask: Tensor | None = None, positions: Tensor | None = None
+        self,
+        ids: Tensor,
+        cache: Cache | None = None,
+        mask: Tensor | None = None,
+        positions: Tensor | None = None,
+        streams: list[Tensor] | None = None,
     ) -> Tensor:
         """The stream after the last norm: ids int64 [B, T] -> [B, T, C]. With a cache, ids follow what it holds.
 
         mask: bool [B, 1, T, T], True where a token sees another; without one it sees itself and all before it.
         positions: int64 [B, T], for rows that are trees of tokens: branches lie beside each other in a row, and the mask keeps
         them apart. A cache is then of one sequence, goes before every row, and stays as it is.
+        streams: a list that gets the stream [B, T, C] before the first block and after each.
         Raises ValueError when there are more positions than the context has.
         """
         start = cache.length if cache is not None else 0
@@ -231,7 +237,11 @@ class GPT(nn.Module):
             x = F.dropout(x, self.config.dropout, self.training)
         x = _in_compute_dtype(self.embedding_norm(x))
         for index, block in enumerate(self.blocks):
+            if streams is not None:
+                streams.append(x)
             x = block(x, self.rotary, cache.layers[index] if cache is not None else None, mask, positions)
+        if streams is not None:
+            streams.append(x)
         return self.final_norm(x)
 
     def forward(self, ids: Tensor, cache: Cache | None = None) -> Tensor:

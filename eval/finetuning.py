@@ -38,7 +38,7 @@ class Fitted:
     steps: int
     """Optimiser steps of its runs, which ``run_tokens`` may have made fewer than its epochs need."""
     grid: list[dict[str, Any]]
-    """Every comparison: ``rung``, ``examples``, the setting's fields, and the ``score`` on the examples kept back."""
+    """Every comparison: ``rung``, ``examples``, the setting's fields, and ``score`` and ``loss`` on those kept back."""
     predictions: list[Predictions]
     """Of the test examples, for each seed."""
 
@@ -128,15 +128,17 @@ class _Runs:
         gold = [each.example for each in dev]
         for rung, share in enumerate(rungs if len(settings) > 1 else ()):
             part = [train[place] for place in subset([each.example for each in train], share)]
-            scores = []
+            scores: list[tuple[float, float]] = []
             for setting in tqdm(settings, desc=f"{start}: settings on {len(part)} examples", disable=self.quiet):
                 name = f"{start}, {setting}, {len(part)} examples"
                 unit = self._unit(name, start, setting, part, dev, share, self.config.seed)
                 score = measure(self.metric, gold, unit["predictions"], bootstrap=1, seed=0)["value"]
-                scores.append(-math.inf if score is None else score)
-                grid.append({"rung": rung, "examples": len(part), **asdict(setting), "score": score})
+                # few examples often teach no more than the most frequent class: the loss decides among equal scores
+                scores.append((-math.inf if score is None else score, -unit["loss"]))
+                found = {"score": score, "loss": unit["loss"]}
+                grid.append({"rung": rung, "examples": len(part), **asdict(setting), **found})
             kept = 1 if rung == len(rungs) - 1 else max(2, round(self.config.kept * len(settings)))
-            best = sorted(range(len(settings)), key=lambda place: -scores[place])[:kept]
+            best = sorted(range(len(settings)), key=lambda place: scores[place], reverse=True)[:kept]
             settings = [settings[place] for place in sorted(best)]
         return settings[0], grid
 
@@ -157,8 +159,8 @@ class _Runs:
             began = time.perf_counter()
             model = self._model(start, setting, train[0].example, seed)
             fit(model, train, setting, self.config, most_tokens=self._most(share), dtype=self.dtype, seed=seed)
-            answers = predict(model, test, Scale(train), batch=2 * self.config.batch, dtype=self.dtype)
-            outcome = {"predictions": list(answers), "seconds": time.perf_counter() - began}
+            answers, loss = predict(model, test, Scale(train), batch=2 * self.config.batch, dtype=self.dtype)
+            outcome = {"predictions": list(answers), "loss": loss, "seconds": time.perf_counter() - began}
             if self.keep is not None:
                 self.keep(name, outcome)
         self.seconds += outcome["seconds"]

@@ -8,7 +8,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from eval.encoding import Rows, answer, collate
+from eval.encoding import Row, Rows, answer, collate
 from eval.examples import Kind, Predictions
 from eval.grid import FinetuneConfig, Setting
 from jgpt.config import TrainConfig
@@ -71,8 +71,10 @@ def fit(
         torch.manual_seed(seed)  # of dropout
         model.train()
         for step, batch in zip(range(steps), _batches(train, config.batch, generator), strict=False):
-            with autocast(device, dtype):
-                loss = _loss(model, batch, scale, generator)
+            rows: list[tuple[Row, ...]] = [each.rows for each in batch]
+            if model.kind == "regression":  # the one order of the texts or the other
+                rows = [(each[int(generator.integers(len(each)))],) for each in rows]
+            loss = _loss(model, _outputs(model, batch, rows, dtype), batch, scale)
             loss.backward()
             torch.nn.utils.clip_grad_norm_(model.parameters(), config.gradient_clip)
             factor = learning_rate_factor(step, steps, warmup, warmup, 0.0)
@@ -108,47 +110,60 @@ def _batches(train: Sequence[Rows], size: int, generator: np.random.Generator) -
             yield [train[place] for place in batches[number]]
 
 
-def _loss(model: HeadedGPT, batch: list[Rows], scale: Scale, generator: np.random.Generator) -> Tensor:
-    device = model.gpt.device
-    if model.kind == "regression":
-        rows = [each.rows[int(generator.integers(len(each.rows)))] for each in batch]
-        found = model(*collate(rows, device))  # [B]
-        labels = torch.tensor([each.example.label for each in batch], dtype=torch.float32, device=device)
-        return F.mse_loss(found, (labels - scale.mean) / scale.deviation)
-    found = model(*collate([row for each in batch for row in each.rows], device))
-    if model.kind == "span":  # [B, T, 2]; answers that do not stand in their row teach nothing
-        targets = torch.tensor([each.target for each in batch], device=device)  # [B, 2]
-        known = targets[:, 0] >= 0
-        # a sum of no elements is 0 and has a gradient
-        return F.cross_entropy(found[known], targets[known]) if bool(known.any()) else found[known].sum()
-    if model.kind == "choice":
-        found = choose(found, [len(each.rows) for each in batch])
-    return F.cross_entropy(found, torch.tensor([int(each.example.label) for each in batch], device=device))
-
-
 @torch.no_grad()
-def predict(model: HeadedGPT, test: Sequence[Rows], scale: Scale, *, batch: int, dtype: torch.dtype) -> Predictions:
-    """What a model answers, in the order of the examples; a number is the mean of those of all orders of its texts."""
+def predict(
+    model: HeadedGPT, test: Sequence[Rows], scale: Scale, *, batch: int, dtype: torch.dtype
+) -> tuple[Predictions, float]:
+    """What a model answers, in the order of the examples, and its mean loss on them.
+
+    A number is the mean of those of all orders of its texts.
+    """
     model.eval()
     order = sorted(range(len(test)), key=lambda place: max(len(row.ids) for row in test[place].rows))
     answers: dict[int, int | float | str] = {}
+    total = 0.0
     for begin in range(0, len(order), batch):
         places = order[begin : begin + batch]
         examples = [test[place] for place in places]
-        with autocast(model.gpt.device, dtype):
-            found = model(*collate([row for each in examples for row in each.rows], model.gpt.device)).cpu()
-        answers.update(zip(places, _answers(model, examples, found, scale), strict=True))
-    return [answers[place] for place in range(len(test))]  # type: ignore[return-value]
+        found = _outputs(model, examples, [each.rows for each in examples], dtype)
+        total += float(_loss(model, found, examples, scale)) * len(examples)
+        answers.update(zip(places, _answers(model, examples, found.cpu(), scale), strict=True))
+    return [answers[place] for place in range(len(test))], total / len(test)  # type: ignore[return-value]
+
+
+def _outputs(model: HeadedGPT, examples: Sequence[Rows], rows: Sequence[Sequence[Row]], dtype: torch.dtype) -> Tensor:
+    """Of N examples with these rows: logits [N, K] of classes or choices, numbers [N], or logits [N, T, 2] of a span."""
+    device = model.gpt.device
+    with autocast(device, dtype):
+        found = model(*collate([row for each in rows for row in each], device))
+    counts = [len(each) for each in rows]
+    if model.kind == "choice":
+        return choose(found, counts)
+    if model.kind == "regression":
+        return torch.stack([numbers.mean() for numbers in found.split(counts)])
+    return found
+
+
+def _loss(model: HeadedGPT, found: Tensor, examples: Sequence[Rows], scale: Scale) -> Tensor:
+    """The mean loss of these outputs: squared error of standardised numbers, else cross-entropy in nats."""
+    device = found.device
+    labels = [each.example.label for each in examples]
+    if model.kind == "regression":
+        numbers = torch.tensor(labels, dtype=torch.float32, device=device)
+        return F.mse_loss(found, (numbers - scale.mean) / scale.deviation)
+    if model.kind == "span":  # answers that do not stand in their row teach nothing
+        targets = torch.tensor([each.target for each in examples], device=device)  # [N, 2]
+        known = targets[:, 0] >= 0
+        return F.cross_entropy(found[known], targets[known]) if bool(known.any()) else 0.0 * model.head.bias.sum()
+    return F.cross_entropy(found, torch.tensor([int(label) for label in labels], device=device))
 
 
 def _answers(model: HeadedGPT, examples: list[Rows], found: Tensor, scale: Scale) -> Sequence[int | float | str]:
-    counts = [len(each.rows) for each in examples]
     if model.kind == "regression":
-        return [float(each.mean()) * scale.deviation + scale.mean for each in found.split(counts)]
+        return [float(number) * scale.deviation + scale.mean for number in found]
     if model.kind == "span":
         return [_span(each, logits) for each, logits in zip(examples, found, strict=True)]
-    logits = choose(found, counts) if model.kind == "choice" else found
-    return [int(place) for place in logits.argmax(-1)]
+    return [int(place) for place in found.argmax(-1)]
 
 
 def _span(example: Rows, logits: Tensor) -> str:

@@ -183,8 +183,17 @@ def test_what_decides_is_neither_trained_on_nor_the_test(tiny, monkeypatch):
     assert tests == [4, 5, 10, 11]
     assert all([each.example for each in part] == dev for place, part in enumerate(asked) if place not in tests)
     assert [entry["examples"] for entry in found.pretrained.grid] == [27, 27, 54, 54]
-    best = max(found.pretrained.grid[2:], key=lambda entry: entry["score"])
+    best = max(found.pretrained.grid[2:], key=lambda entry: (entry["score"], -entry["loss"]))
     assert found.pretrained.setting.learning_rate == best["learning_rate"]
+
+
+def test_among_settings_that_all_answer_the_most_frequent_class_the_loss_decides(tiny):
+    train = [replace(each, label=min(1, place % 12)) for place, each in enumerate(classified(96))]
+    fields = {"learning_rates": (1e-5, 1e-3), "epochs": (1,), "rungs": (0.5,), "head_factor": 1.0, "scratch": False}
+    found = run(tiny, "classification", train, train[:24], "mcc", **fields).pretrained
+    assert [entry["score"] for entry in found.grid] == [0, 0]
+    assert found.grid[1]["loss"] < found.grid[0]["loss"]
+    assert found.setting.learning_rate == 1e-3
 
 
 def test_finished_runs_are_not_run_again(tiny):

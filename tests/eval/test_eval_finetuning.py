@@ -82,6 +82,22 @@ def test_a_choice_is_learned_among_different_numbers_of_choices(tiny):
     assert value("accuracy", examples[160:], found.pretrained.predictions[0]) > 0.9
 
 
+def test_of_a_pair_each_text_stands_alone(tiny):
+    draw = np.random.default_rng(0)
+    examples = []
+    for number in range(120):
+        texts = [
+            f"{draw.choice(WHO)}は{draw.choice(DOES)}{draw.integers(100)}",
+            f"{draw.choice(WHO)}を{draw.integers(100)}た",
+        ]
+        label = int(draw.integers(2))
+        examples.append(Example(str(number), {"a": texts[label], "b": texts[1 - label]}, label=label))
+    rows = encode_example(examples[0], "pair", tiny[1], 64)
+    assert [set(row.parts) for row in rows.rows] == [{0, 1}, {0, 1}]
+    found = run(tiny, "pair", examples[:90], examples[90:], "accuracy", scratch=False)
+    assert value("accuracy", examples[90:], found.pretrained.predictions[0]) > 0.9
+
+
 def test_a_regression_is_learned_and_does_not_depend_on_the_order_of_its_texts(tiny):
     draw = np.random.default_rng(0)
     examples = []

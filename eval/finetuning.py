@@ -126,6 +126,8 @@ class _Runs:
         grid: list[dict[str, Any]] = []
         rungs = self.config.rungs or (1.0,)
         gold = [each.example for each in dev]
+        least = min(1.0, self.config.rung_least / len(train))
+        rungs = tuple(dict.fromkeys(max(least, share) for share in rungs))
         for rung, share in enumerate(rungs if len(settings) > 1 else ()):
             part = [train[place] for place in subset([each.example for each in train], share)]
             scores: list[tuple[float, float]] = []

@@ -35,6 +35,8 @@ class FinetuneConfig:
     rungs: tuple[float, ...] = (0.06, 0.25)
     """Shares of the training examples on which settings are compared, one after the other; empty: all settings on all
     examples."""
+    rung_least: int = 1000
+    """At least so many examples a rung: fewer may teach nothing but the most frequent class."""
     kept: float = 0.25
     """Share of the settings that goes from one rung to the next, at least two (successive halving; Jamieson and Talwalkar
     2016)."""
@@ -85,7 +87,7 @@ class FinetuneConfig:
         if not self.dev_share or 0 in self.rungs:
             raise UsageError("--finetune.dev_share and --finetune.rungs must be above 0")
         for entry in fields(self):
-            if entry.name in ("seeds", "dev_most", "batch") and getattr(self, entry.name) < 1:
+            if entry.name in ("seeds", "dev_most", "batch", "rung_least") and getattr(self, entry.name) < 1:
                 raise UsageError(f"--finetune.{entry.name} {getattr(self, entry.name)} must be at least 1")
         if self.tokens < 8:
             raise UsageError(f"--finetune.tokens {self.tokens} must be at least 8")

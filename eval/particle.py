@@ -53,7 +53,8 @@ def build_particle(texts: Sequence[str], *, seed: int = 0, limit: int = 0) -> tu
         # A→B and B→A follow one another: both have their right sentence in the same place
         gold = (place // 2) % 2
         choices = (changed, sentence.text) if gold else (sentence.text, changed)
-        items.append(Item(f"{sentence.id}:{old}>{new}@{at}", "", choices, gold))
+        group = "/".join(sorted((old, new)))
+        items.append(Item(f"{sentence.id}:{old}>{new}@{at}", "", choices, gold, group=group))
     kinds = sorted({tuple(sorted((old, new))) for _, _, old, new in swaps})
     notes = [
         f"{len(items)} of {len(sentences)} sentences with case particles (UniDic-lite) were drawn",

@@ -19,7 +19,7 @@ from eval.examples import Example, Kind, Predictions
 from eval.fitting import HEADS, Scale, fit, number_of_steps, predict
 from eval.grid import FinetuneConfig, Setting, split_dev, subset
 from eval.metrics import measure
-from jgpt.device import choose_device, choose_dtype, keep_freed_memory
+from jgpt.device import choose_device, choose_dtype
 from jgpt.heads import HeadedGPT
 from jgpt.model.folder import load_model
 from jgpt.model.gpt import GPT
@@ -84,7 +84,6 @@ def finetune(
     parts = [[encode_example(each, kind, tokenizer, most) for each in part] for part in (taught, dev, test)]
     place = choose_device(device)
     runs = _Runs(gpt, kind, metric, config, place, choose_dtype(dtype, place), quiet, done or {}, keep)
-    keep_freed_memory()
     pretrained = runs.run("pretrained", *parts)
     scratch = runs.run("scratch", *parts) if config.scratch else None
     counts = {name: len(part) for name, part in zip(("train", "dev", "test"), parts, strict=True)}

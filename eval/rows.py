@@ -67,7 +67,7 @@ def _squad(file: Path, columns: Sequence[str]) -> Iterator[Place]:
                 for asked in paragraph["qas"]:
                     about = {"title": article["title"], "context": paragraph["context"]}
                     yield f"{file}: question {asked['id']}", {**asked, **about}
-    except (ValueError, KeyError, TypeError) as error:
+    except (ValueError, KeyError, TypeError, RecursionError) as error:
         raise InputError(
             f"{file}: is not a SQuAD file, data[].paragraphs[].qas[] ({type(error).__name__}: {first_line(error)})"
         ) from None
@@ -81,7 +81,15 @@ def _table(delimiter: str) -> Callable[[Path, Sequence[str]], Iterator[Place]]:
             try:
                 lines = csv.reader(text, delimiter=delimiter, quoting=quoting, strict=delimiter == ",")
                 names = list(columns) or next(lines, [])
+                named = [name for name in names if name]
+                if len(set(named)) < len(named):
+                    raise InputError(f"{file}: line 1: two columns have the same name ({', '.join(named)[:200]})")
                 for cells in lines:
+                    if (
+                        len(cells) > len(names) and not columns
+                    ):  # those of a file without a header may name the first alone
+                        count = f"{len(cells)} cells, the header {len(names)} ({', '.join(named)[:200]})"
+                        raise InputError(f"{file}: line {lines.line_num}: has {count}")
                     if cells:
                         yield f"{file}: line {lines.line_num}", dict(zip(names, cells, strict=False))
             except UnicodeDecodeError:

@@ -19,6 +19,8 @@ from stage.errors import InputError, UsageError
 from stage.files import bare_suffix, sha256_file
 from stage.manifest import Input
 
+_LARGEST = 1e100  # the squares of larger numbers are infinite
+
 HUB = "hub"
 """``--data hub`` reads the data sets that tasks name on the Hugging Face hub."""
 
@@ -36,6 +38,8 @@ def find_source(task: Task, split: str, place: Path | str | None) -> "Source":
         if split not in task.hub.get("splits", {}):
             raise UsageError(f"--data hub: task {task.name} has no {split} split on the hub: get it from {task.source}")
         return Source(task, split, None)
+    if not task.files:
+        raise UsageError(f"task {task.name} has no files: give --data hub")
     # with hash_split one file holds all splits
     pattern = task.files[split] if split in task.files else next(iter(task.files.values()))
     layout = f"{_example(pattern)} (any version), from {task.source}"
@@ -101,6 +105,10 @@ class Source:
     def _examples(self, preset: str) -> Iterator[Example]:
         number = 0
         for place, row in self._rows():
+            try:
+                json.dumps(row, ensure_ascii=False, default=str).encode()
+            except UnicodeEncodeError:
+                raise InputError(f"{place}: holds half of a surrogate pair, which is no character") from None
             if self._wanted(row, place):
                 yield _example_of(self.task, row, place, number, preset, self._cells)
                 number += 1
@@ -187,29 +195,33 @@ def _place_of(label: Any, labels: list[Any], what: str) -> int:
 def _number(value: Any, what: str) -> float:
     try:
         number = math.nan if isinstance(value, bool) else float(value)
-    except (TypeError, ValueError):
+    except (TypeError, ValueError, OverflowError):
         number = math.nan
-    if not math.isfinite(number):
-        raise InputError(f"{what} is {json.dumps(value, ensure_ascii=False, default=str)}, but must be a number")
+    if not abs(number) < _LARGEST:  # nor is NaN
+        raise InputError(f"{what} is {json.dumps(value, ensure_ascii=False, default=str)[:40]}, but must be a number")
     return number
 
 
 def _answers(task: Task, row: Row, place: str, preset: str, passage: str) -> tuple[tuple[str, ...], int]:
     """The accepted answers and where the first of them begins in the passage."""
     found = _value(row, task.answers, place)
-    if isinstance(found, Mapping):  # as data sets on the hub hold them: a list for each key
-        starts = found.get("answer_start") or [None] * len(found["text"])
-        found = [{"text": text, "answer_start": start} for text, start in zip(found["text"], starts, strict=True)]
-    entries = [{"text": entry} if isinstance(entry, str) else entry for entry in found if entry]
-    if not entries or not all(isinstance(entry.get("text"), str) for entry in entries):
-        raise InputError(f"{place}: field {task.answers!r} must be a list of answers")
-    answers = tuple(normalize_prompt(entry["text"], preset).strip() for entry in entries)
-    if not all(answers):
+    try:
+        if isinstance(found, Mapping):  # as data sets on the hub hold them: a list for each key
+            starts = found.get("answer_start") or [None] * len(found["text"])
+            found = [{"text": text, "answer_start": start} for text, start in zip(found["text"], starts, strict=True)]
+        entries = [{"text": entry} if isinstance(entry, str) else dict(entry) for entry in found if entry]
+        told = int(entries[0].get("answer_start") or 0)
+        texts = [normalize_prompt(entry["text"], preset).strip() for entry in entries]
+    except (TypeError, ValueError, LookupError, AttributeError, OverflowError):
+        raise InputError(
+            f"{place}: field {task.answers!r} must be a list of answers, one at least, each with text and answer_start; "
+            "questions that have none cannot be measured"
+        ) from None
+    if not all(texts):
         raise InputError(f"{place}: an answer is empty after normalisation ({preset})")
     # the offsets are those of the text before normalisation, and before a heading was taken off: take the nearest
-    told = int(entries[0].get("answer_start") or 0)
-    places = [match.start() for match in re.finditer(re.escape(answers[0]), passage)]
-    return answers, min(places, key=lambda at: abs(at - told), default=-1)
+    places = [match.start() for match in re.finditer(re.escape(texts[0]), passage)]
+    return tuple(texts), min(places, key=lambda at: abs(at - told), default=-1)
 
 
 def _example(pattern: str) -> str:

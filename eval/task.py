@@ -1,23 +1,26 @@
 """Tasks are data: what a task is stands in a YAML file, ``eval/tasks/NAME.yaml`` or one of the user's."""
 
 import difflib
+import math
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import MISSING, dataclass, field, fields
 from pathlib import Path
-from typing import Any, Literal, get_args
+from types import UnionType
+from typing import Any, Literal, get_args, get_origin
 
 import yaml
 
 from eval.baselines import HONEST
 from eval.config import INTRINSIC, TASK_FOLDER, check_task_name
 from eval.examples import Kind
-from eval.metrics import METRICS
+from eval.metrics import CORRELATION, METRICS, TEXT
 from eval.multiple_choice import NORMALISATIONS
 from eval.rows import FORMATS
 from stage.errors import UsageError
 
 SPLITS = ("train", "valid", "test")
+_CHOOSING = ("choice", "classification", "pair")
 
 
 @dataclass(frozen=True)
@@ -136,7 +139,7 @@ def load_task(name: str) -> Task:
         record = yaml.safe_load(file.read_text("utf-8"))
     except OSError:
         raise UsageError(f"{file}: no such task file") from None
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
+    except (yaml.YAMLError, ValueError, RecursionError) as error:  # ValueError: not UTF-8, or the 40th of a month
         raise UsageError(f"{file}: is not YAML ({' '.join(str(error).split())})") from None
     if not isinstance(record, dict):
         raise UsageError(f"{file}: must hold the entries of a task, {', '.join(_required(Task))}, …")
@@ -166,15 +169,31 @@ def _build(kind: type, record: dict[str, Any], place: str) -> Any:
         raise UsageError(f"{place}: lacks {', '.join(missing)}")
     made = {}
     for key, value in record.items():
-        wanted = str(known[key].type)
-        if value is None or ("Mapping[" in wanted and not wanted.startswith("tuple") and not isinstance(value, dict)):
-            raise UsageError(
-                f"{place}: entry {key} must be {'a mapping' if value is not None else 'filled or left out'}"
-            )
-        if wanted.startswith("tuple"):
-            value = tuple(value) if isinstance(value, list) else (value,)
-        made[key] = value
+        try:
+            made[key] = _shaped(value, known[key].type)
+        except ValueError as error:
+            raise UsageError(f"{place}: entry {key} must be {error}") from None
     return kind(**made)
+
+
+def _shaped(value: Any, wanted: Any) -> Any:
+    """A value of YAML as a type has it: numbers as texts, single values as tuples of one; ValueError with what it must be."""
+    if value is None:
+        raise ValueError("filled or left out")
+    inner = get_args(wanted)
+    if get_origin(wanted) is tuple:
+        return tuple(_shaped(each, inner[0]) for each in (value if isinstance(value, list) else [value]))
+    if get_origin(wanted) is Mapping:
+        if not isinstance(value, dict):
+            raise ValueError("a mapping")
+        return {_shaped(key, inner[0]): _shaped(each, inner[1]) for key, each in value.items()}
+    if wanted is int and type(value) is not int:
+        raise ValueError("a whole number")
+    if wanted is str or isinstance(wanted, UnionType):
+        if isinstance(value, bool) or not isinstance(value, str | int | float):
+            raise ValueError("text, in quotation marks where YAML reads something else")
+        return str(value)
+    return value
 
 
 def _required(kind: type) -> list[str]:
@@ -194,24 +213,36 @@ def _check(task: Task, file: Path) -> None:
 
     demand(task.kind in get_args(Kind), f"kind {task.kind!r} must be one of {', '.join(get_args(Kind))}")
     demand(task.files or task.hub, "needs files or hub")
+    _check_places(task, demand)
     demand(not task.format or task.format in FORMATS, f"format {task.format!r} must be one of {', '.join(FORMATS)}")
     for name in task.honest:
         known = [key for key, baseline in HONEST.items() if task.kind in baseline.kinds]
         demand(name in known, f"no baseline {name!r} for a {task.kind}; there are {', '.join(known)}")
     for metric in task.metrics:
         demand(metric in METRICS, f"unknown metric {metric!r}; known are {', '.join(METRICS)}")
+        kinds = ("regression",) if metric in CORRELATION else ("span",) if metric in TEXT else _CHOOSING
+        demand(task.kind in kinds, f"metric {metric} is none of a {task.kind}, but of {' or '.join(kinds)}")
     demand(task.primary in task.metrics, f"the primary metric {task.primary!r} is not among the metrics")
     demand(
         task.decided_by in NORMALISATIONS.values(), f"decided_by must be one of {', '.join(NORMALISATIONS.values())}"
     )
     pmi = task.decided_by == "pmi" or "accuracy_pmi" in task.metrics
     without = [key for key, prompt in task.prompts.items() if prompt.neutral is None]
-    demand(not pmi or not without, f"pmi needs the entry neutral of the prompts {', '.join(without)}")
+    demand(
+        not pmi or (task.prompts and not without), f"pmi needs the entry neutral of the prompts {', '.join(without)}"
+    )
     if task.kind in ("choice", "pair"):
         demand(len(task.choices) > 1, f"a {task.kind} needs choices, the fields that hold them")
+        demand(len(set(task.choices)) == len(task.choices), "choices names a field twice")
     if task.kind in ("classification", "regression"):
         demand(len(task.classes) > 1, f"a {task.kind} needs classes, each label with the word that is scored")
-        demand(all(map(str, task.classes.values())), "a class has an empty word")
+        words = [word.strip() for word in task.classes.values()]
+        demand(all(words), "a class has an empty word")
+        demand(len(set(words)) == len(words), "two classes have the same word, which cannot tell them apart")
+    if task.kind == "regression":
+        numbers = all(type(key) in (int, float) and math.isfinite(key) for key in task.classes)
+        demand(numbers, "the classes of a regression must be numbers, each with its word")
+    demand(task.max_tokens > 0, f"max_tokens {task.max_tokens} must be at least 1")
     demand(task.kind == "pair" or task.fields, "needs fields, the texts that are asked about")
     demand(task.kind in ("pair", "span") or task.label, "needs label, the field of the right answer")
     demand(task.kind == "pair" or task.prompts, "needs a prompt")
@@ -219,6 +250,65 @@ def _check(task: Task, file: Path) -> None:
     for key, prompt in task.prompts.items():
         unknown = [name for name in re.findall(r"\{([\w.]+)\}", prompt.item) if name not in names]
         demand(not unknown, f"prompt {key} names {', '.join(unknown)}, which is not among fields and other")
+
+
+def _check_places(task: Task, demand: Callable[[object, str], None]) -> None:
+    """What says where examples are and what they are made of."""
+    hub, hashed = task.hub, task.hash_split
+    if hub:
+        texts = [hub.get("name"), hub.get("config", ""), hub.get("revision", "")]
+        splits = hub.get("splits")
+        whole = isinstance(splits, dict) and all(isinstance(text, str) for text in [*texts, *splits.values()])
+        demand(
+            whole and hub["name"],
+            "hub needs name and splits, such as {valid: validation}; config and revision are texts",
+        )
+    if hashed:
+        known = all(name in ("field", "of", *SPLITS) for name in hashed)
+        whole = isinstance(hashed.get("field"), str) and type(hashed.get("of")) is int and hashed["of"] > 0
+        demand(
+            known and whole and task.files,
+            "hash_split needs files, and the entries field, of and splits: {field: id, of: 10, test: [0]}",
+        )
+        lists: list[Any] = [hashed.get(split) for split in task.splits]
+        demand(
+            all(isinstance(each, list) for each in lists),
+            f"hash_split needs a list for each of {', '.join(task.splits)}",
+        )
+        parts = [part for each in lists for part in each]
+        demand(
+            all(type(part) is int and 0 <= part < hashed["of"] for part in parts) and len(set(parts)) == len(parts),
+            f"the splits of hash_split must have numbers below {hashed['of']}, each in one of them",
+        )
+    else:
+        unknown = [split for split in task.files if split not in SPLITS]
+        demand(not unknown, f"files has {', '.join(unknown)}; the splits are {', '.join(SPLITS)}")
+    demand(task.splits, f"has none of the splits {', '.join(SPLITS)}")
+    for pattern in task.files.values():
+        demand(_globs(pattern), f"files: {pattern!r} must be a name or pattern below the folder of the data")
+    for name, rule in task.extract.items():
+        whole = {"field", "pattern"} <= set(rule) <= {"field", "pattern", "replace"}
+        demand(whole, f"extract: {name} needs field and pattern, and may have replace")
+        try:
+            groups = re.compile(rule["pattern"]).groups
+            re.sub(rule["pattern"], rule.get("replace", ""), "")
+        except (re.error, IndexError) as error:
+            demand(False, f"extract: {name} has a broken regular expression ({error})")
+        demand("replace" in rule or groups, f"extract: the pattern of {name} needs a group, (…), or replace")
+    for entry in task.published:
+        demand(
+            all(key in entry for key in ("who", "how", "split", "source")), "published needs who, how, split and source"
+        )
+    demand(all("set" in leak and "what" in leak for leak in task.leaks), "leaks needs set and what")
+
+
+def _globs(pattern: str) -> bool:
+    """Whether ``Path.glob`` takes a pattern."""
+    try:
+        next(Path(__file__).glob(pattern), None)
+    except (ValueError, IndexError, NotImplementedError):
+        return False
+    return True
 
 
 def declared(names: Iterable[str]) -> list[Task]:

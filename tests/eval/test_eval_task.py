@@ -413,6 +413,33 @@ def test_a_task_of_ones_own_is_a_yaml_and_a_jsonl_file(tmp_path, write_lines):
         ({"prompts": []}, "needs a prompt"),
         ({"choices": ["a"]}, "needs choices"),
         ({"format": "xml"}, "format 'xml' must be one of"),
+        ({"title": ["十干"]}, "entry title must be text"),
+        ({"label": {"a": 1}}, "entry label must be text"),
+        ({"fields": [["question"]]}, "entry fields must be text"),
+        ({"first_choice": "one"}, "entry first_choice must be a whole number"),
+        ({"max_tokens": 0}, "max_tokens 0 must be at least 1"),
+        ({"choices": ["a", "a"]}, "choices names a field twice"),
+        ({"prompts": {"cloze": {"version": "1", "item": ["問"]}}}, "prompt cloze: entry item must be text"),
+        ({"metrics": ["f1"], "primary": "f1"}, "metric f1 is none of a choice"),
+        ({"kind": "pair", "prompts": ..., "metrics": ["accuracy", "accuracy_pmi"]}, "pmi needs the entry neutral"),
+        ({"kind": "classification", "classes": {0: "甲", 1: "甲"}}, "two classes have the same word"),
+        (
+            {"kind": "regression", "metrics": ["pearson"], "primary": "pearson", "classes": {"甲": "一", 2: "二"}},
+            "classes of a regression must be numbers",
+        ),
+        ({"files": {"dev": "stems.jsonl"}}, "files has dev; the splits are train, valid, test"),
+        ({"files": {"valid": "/stems.jsonl"}}, "must be a name or pattern below the folder"),
+        ({"files": {"valid": ["stems.jsonl"]}}, "entry files must be text"),
+        ({"hub": {"name": "十干"}}, "hub needs name and splits"),
+        ({"hash_split": {"of": 2, "valid": [0], "train": [1]}}, "hash_split needs files, and the entries field"),
+        ({"hash_split": {"field": "a", "of": 2, "valid": [0]}}, "hash_split needs a list for each of train, valid"),
+        ({"hash_split": {"field": "a", "of": 2, "valid": [0, 1], "train": [1]}}, "below 2, each in one of them"),
+        ({"extract": {"question": {"field": "a"}}}, "question needs field and pattern"),
+        ({"extract": {"question": {"field": "a", "pattern": "("}}}, "question has a broken regular expression"),
+        ({"extract": {"question": {"field": "a", "pattern": "甲"}}}, r"needs a group, \(…\), or replace"),
+        ({"extract": {"question": {"field": "a", "pattern": "甲", "replace": r"\1"}}}, "broken regular expression"),
+        ({"published": [{"who": "甲"}]}, "published needs who, how, split and source"),
+        ({"leaks": [{"set": "甲"}]}, "leaks needs set and what"),
     ],
 )
 def test_a_wrong_declaration_is_one_line(tmp_path, changes, message):
@@ -428,6 +455,7 @@ def test_files_that_are_no_declaration(tmp_path):
         ("- 甲", "must hold the entries"),
         ("a: [", "is not YAML"),
         ("prompts: 甲", "prompts must be"),
+        ("title: 2026-02-40", "is not YAML"),
     ):
         (tmp_path / "x.yaml").write_text(content, "utf-8")
         with pytest.raises(UsageError, match=message):
@@ -459,6 +487,64 @@ def test_a_broken_table_names_the_line(tmp_path):
     (tmp_path / "x.csv").write_bytes("question,a,b,label\n問,甲,乙,0\n".encode("shift_jis"))
     with pytest.raises(InputError, match="not UTF-8; convert it with iconv"):
         find_source(source, "test", None).examples()
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        ("question,a,b,label\n問,甲,乙,0,1\n", "line 2: has 5 cells, the header 4"),
+        ("question,a,a,b,label\n問,甲,丙,乙,0\n", "line 1: two columns have the same name"),
+    ],
+)
+def test_no_cell_of_a_table_is_silently_dropped(tmp_path, content, message):
+    (tmp_path / "x.csv").write_text(content, "utf-8")
+    with pytest.raises(InputError, match=message):
+        find_source(load_task(own_task(tmp_path, files={"test": "x.csv"})), "test", None).examples()
+
+
+def test_numbers_of_a_task_file_are_texts_where_texts_are_asked_for(tmp_path):
+    prompts = {"cloze": {"version": 1, "item": "{question}"}}
+    task = load_task(
+        own_task(tmp_path, kind="classification", choices=..., classes={0: 1, 1: 2}, prompts=prompts, fields="question")
+    )
+    assert (task.classes, task.prompt().version, task.fields) == ({0: "1", 1: "2"}, "1", ("question",))
+
+
+@pytest.mark.parametrize(
+    "answers",
+    [
+        5,
+        None,
+        {},
+        [],
+        [5],
+        [["甲"]],
+        [{"text": 5}],
+        [{"text": "甲", "answer_start": "x"}],
+        {"text": ["甲"], "answer_start": [1, 2]},
+    ],
+)
+def test_answers_of_another_form_name_the_line(tmp_path, write_lines, answers):
+    write_lines(tmp_path / "x.jsonl", [{"question": "何？", "passage": "甲と乙", "answers": answers}])
+    span = {"kind": "span", "choices": ..., "label": ..., "fields": ["question", "passage"]}
+    path = own_task(tmp_path, **span, files={"test": "x.jsonl"}, metrics=["f1"], primary="f1")
+    with pytest.raises(InputError, match="line 1: field 'answers' must be a list of answers"):
+        find_source(load_task(path), "test", None).examples()
+
+
+def test_half_a_surrogate_pair_names_the_line(tmp_path):
+    (tmp_path / "x.jsonl").write_text('{"question": "\\ud800", "a": "甲", "b": "乙", "label": 0}\n', "utf-8")
+    with pytest.raises(InputError, match="line 1: holds half of a surrogate pair"):
+        find_source(load_task(own_task(tmp_path, files={"test": "x.jsonl"})), "test", None).examples()
+
+
+@pytest.mark.parametrize("number", ["1e308", "1" + "0" * 400])
+def test_numbers_whose_squares_are_infinite_are_none(tmp_path, number):
+    (tmp_path / "x.jsonl").write_text(f'{{"question": "何？", "label": {number}}}\n', "utf-8")
+    regression = {"kind": "regression", "choices": ..., "classes": {0: "零", 1: "一"}}
+    path = own_task(tmp_path, **regression, files={"test": "x.jsonl"}, metrics=["pearson"], primary="pearson")
+    with pytest.raises(InputError, match=r"line 1: field 'label' is 1.*must be a number"):
+        find_source(load_task(path), "test", None).examples()
 
 
 def test_a_data_set_in_the_hubs_format_is_read(tmp_path, write_lines):

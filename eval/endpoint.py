@@ -62,6 +62,7 @@ class Endpoint:
 
         def one(prompt: str) -> str:
             text = self._completions.complete(model=self.name, prompt=prompt, **named)["text"]
+            text = text.encode("utf-8", "replace").decode()  # half of a surrogate pair could not be kept
             return "".join(before_stop(text, list(stop))[:2])
 
         return self._all(one, prompts, description, "prompt") if max_tokens else [""] * len(prompts)
@@ -69,7 +70,7 @@ class Endpoint:
     def _choose(self, name: str) -> dict[str, Any]:
         """The record of the model asked for, or of the only one there."""
         try:
-            records = {str(record.get("id")): record for record in self._completions.models()}
+            records = {str(record["id"]): record for record in self._completions.models() if record.get("id")}
         except NotThere:
             if not name:
                 raise

@@ -83,14 +83,20 @@ def open_model(
         for flag, value in (("--device", device), ("--dtype", dtype)):
             if value != "auto":
                 raise UsageError(f"{flag} {value}: has no effect on an endpoint, which has its own")
+        if reference:
+            raise UsageError("--reference: has no effect on an endpoint; it is for models of jgpt")
         return Endpoint(str(place), endpoint_model, parallel=endpoint_parallel, quiet=quiet)
     if endpoint_model:
         raise UsageError(f"--endpoint_model {endpoint_model}: {place} is no address; give --model http://HOST:PORT/v1")
+    if endpoint_parallel != 4:
+        raise UsageError(f"--endpoint_parallel {endpoint_parallel}: has no effect, {place} is no address")
     folder = _folder(place)
     if _model_type(folder) in ("jgpt", None):  # None: the loader knows best why there is no model
         return JgptModel(folder, device, dtype, batch_tokens, quiet, reference)
     from eval.huggingface import HuggingFaceModel
 
+    if reference:
+        raise UsageError(f"--reference: has no effect on {place}; it is for models of jgpt")
     return HuggingFaceModel(folder, device, dtype, batch_tokens, quiet)
 
 

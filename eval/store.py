@@ -35,6 +35,8 @@ class Store:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self._stream.close()
+        if not self.found:
+            self.file.unlink()  # nothing to go on with
 
     def put(self, entries: dict[str, Any]) -> None:
         """Keep values, on the disk when this returns."""

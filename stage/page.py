@@ -7,6 +7,7 @@ and escapes everything that it is given except the pictures, which come from ``s
 import re
 import unicodedata
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from itertools import groupby
 from pathlib import Path
@@ -140,7 +141,8 @@ class Page:
             partial.write_text(self.render(), "utf-8")
             partial.replace(path)
         except OSError as error:
-            partial.unlink(missing_ok=True)
+            with suppress(OSError):  # where no file can be there is none
+                partial.unlink()
             raise JgptError(
                 f"{path}: cannot be written ({error.strerror}); choose another place for the page"
             ) from None

@@ -220,6 +220,8 @@ def test_mistakes_of_the_user_name_their_mend(server, url):
         open_model(url, dtype="bfloat16")
     with pytest.raises(UsageError, match="--endpoint_parallel 0"):
         open_model(url, endpoint_parallel=0)
+    with pytest.raises(UsageError, match="--reference: has no effect"):
+        open_model(url, reference=True)
     with pytest.raises(JgptError, match="has no /models"):
         open_model(url.removesuffix("/v1"))
     with pytest.raises(JgptError, match="nothing answers there"):
@@ -250,3 +252,14 @@ def test_a_token_that_spans_the_join_is_scored_with_every_choice():
     assert shared([first, second], len("答えは".encode())) == 1
     assert shared([first, first], len("答えは".encode())) == 2
     assert math.isclose(sum(each.log_probability for each in second[1:]), -3.0)
+
+
+def test_half_of_a_surrogate_pair_in_an_answer_does_not_end_the_run(server, url):
+    server.spoil = lambda answer, _: {"choices": [{"text": "神\ud800"}]}
+    assert open_model(url, quiet=True).generate(["王は"], max_tokens=4) == ["神?"]
+
+
+def test_a_list_of_models_without_names_is_told(server, url, monkeypatch):
+    monkeypatch.setattr(completions.Completions, "models", lambda self: [{"object": "model"}])
+    with pytest.raises(UsageError, match="name the model with --endpoint_model NAME; it lists none"):
+        open_model(url)

@@ -26,3 +26,9 @@ def test_lines_of_another_form_end_what_is_believed(tmp_path, line):
     file.write_text('["a", 1]\n' + line + '["b", 2]\n', "utf-8")
     with Store(file) as store:
         assert store.found == {"a": 1}
+
+
+def test_a_store_of_nothing_leaves_no_file(tmp_path):
+    with Store(tmp_path / "scores.jsonl"):
+        pass
+    assert not list(tmp_path.iterdir())

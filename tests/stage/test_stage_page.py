@@ -153,3 +153,6 @@ def test_a_place_that_cannot_be_written_is_one_clear_line(tmp_path: Path) -> Non
     with pytest.raises(JgptError, match="cannot be written") as caught:
         page_of().write(tmp_path / "missing" / "report.html")
     assert "\n" not in str(caught.value)
+    (tmp_path / "file").touch()
+    with pytest.raises(JgptError, match="cannot be written"):
+        page_of().write(tmp_path / "file" / "report.html")

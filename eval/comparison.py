@@ -36,10 +36,11 @@ def compare(a: Path | str, b: Path | str, *, seed: int = 0) -> dict[str, Any]:
     for name in common:
         lines_a, lines_b = samples_a.get(name, []), samples_b.get(name, [])
         _check_pairs(name, Path(a), Path(b), lines_a, lines_b)
-        primary = results_a["tasks"][name]["primary"]
-        if primary != results_b["tasks"][name]["primary"]:
+        primary, other = (results["tasks"][name]["primary"] for results in (results_a, results_b))
+        if primary != other:
             raise ArtifactError(
-                f"{b}: task {name} has another primary metric than in {a}: evaluate both with the same version"
+                f"{b}: task {name} has another primary metric ({other}) than in {a} ({primary}): "
+                "evaluate both with the same version and --method"
             )
         compared[name] = compare_task(primary, lines_a, lines_b, seed=seed)
     return {"a": str(a), "b": str(b), "tasks": _corrected(compared)}

@@ -76,6 +76,16 @@ class EvalConfig:
             raise UsageError(f"shots {self.shots}: has no effect, the tasks {', '.join(self.tasks)} take no examples")
         if self.draw == "each" and not self.shots:
             raise UsageError("draw each: has no effect without shots")
+        if self.max_characters and not self.language:
+            raise UsageError(f"max_characters {self.max_characters}: has no effect without bits per character")
+        if self.method == "finetune":
+            for name in ("shots", "prompt"):
+                if value := getattr(self, name):
+                    raise UsageError(f"{name} {value}: has no effect with method finetune, which shows no prompts")
+        elif self.finetune != FinetuneConfig():
+            raise UsageError("finetune: its settings have no effect without --method finetune")
+        if self.reference and self.method in ("generate", "finetune"):
+            raise UsageError(f"reference: has no effect with method {self.method}")
         called = [Path(name).stem for name in self.tasks]
         if len(set(called)) < len(called):
             raise UsageError(f"tasks {','.join(self.tasks)}: names a task twice")
@@ -86,6 +96,11 @@ class EvalConfig:
         ):
             if getattr(self, name) not in known:
                 raise UsageError(f"{name} {getattr(self, name)!r}: must be one of {', '.join(known)}")
+        for task in self.tasks:
+            if task in INTRINSIC and self.method not in ("auto", "likelihood"):
+                raise UsageError(f"--method {self.method}: task {task} is measured by likelihood")
+            if task in INTRINSIC and self.split != "valid":
+                raise UsageError(f"--split {self.split}: task {task} has only valid, use --split valid")
         least = {"ngram_tokens": 1, "bootstrap": 100, "batch_tokens": 1}
         for name in ("shots", "limit", "max_characters", *least, "seed"):
             if getattr(self, name) < least.get(name, 0):

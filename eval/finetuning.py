@@ -79,6 +79,8 @@ def finetune(
     config = config or FinetuneConfig()
     _check(kind, train, test)
     gpt = model if isinstance(model, GPT) else load_model(model, device="cpu")
+    if not _finite(gpt):
+        raise InputError("the model's weights are not finite: its training diverged, take an earlier checkpoint")
     most = min(config.tokens, gpt.config.context_length)
     taught, dev = split_dev(train, config.dev_share, config.dev_most)
     parts = [[encode_example(each, kind, tokenizer, most) for each in part] for part in (taught, dev, test)]
@@ -117,6 +119,8 @@ class _Runs:
             self._unit(f"{start}, {setting}, seed {seed}", start, setting, train, test, 1.0, seed)["predictions"]
             for seed in tqdm(seeds, desc=f"{start}: {setting}", disable=self.quiet)
         ]
+        if not all(found):
+            raise InputError(f"fine-tuning diverged with {setting} ({start}): give lower --finetune.learning_rates")
         return Fitted(setting, number_of_steps(train, setting, config.batch, self._most(1.0)), grid, found)
 
     def _choose(self, start: Start, train: list[Rows], dev: list[Rows]) -> tuple[Setting, list[dict[str, Any]]]:
@@ -133,7 +137,9 @@ class _Runs:
             for setting in tqdm(settings, desc=f"{start}: settings on {len(part)} examples", disable=self.quiet):
                 name = f"{start}, {setting}, {len(part)} examples"
                 unit = self._unit(name, start, setting, part, dev, share, self.config.seed)
-                score = measure(self.metric, gold, unit["predictions"], bootstrap=1, seed=0)["value"]
+                score = None
+                if unit["predictions"]:
+                    score = measure(self.metric, gold, unit["predictions"], bootstrap=1, seed=0)["value"]
                 # few examples often teach no more than the most frequent class: the loss decides among equal scores
                 scores.append((-math.inf if score is None else score, -unit["loss"]))
                 found = {"score": score, "loss": unit["loss"]}
@@ -160,7 +166,10 @@ class _Runs:
             began = time.perf_counter()
             model = self._model(start, setting, train[0].example, seed)
             fit(model, train, setting, self.config, most_tokens=self._most(share), dtype=self.dtype, seed=seed)
-            answers, loss = predict(model, test, Scale(train), batch=2 * self.config.batch, dtype=self.dtype)
+            answers: Predictions = []  # none of a run that diverged
+            loss = 0.0
+            if _finite(model):
+                answers, loss = predict(model, test, Scale(train), batch=2 * self.config.batch, dtype=self.dtype)
             outcome = {"predictions": list(answers), "loss": loss, "seconds": time.perf_counter() - began}
             if self.keep is not None:
                 self.keep(name, outcome)
@@ -184,6 +193,10 @@ class _Runs:
             causal=self.config.causal,
             seed=seed,
         )
+
+
+def _finite(model: torch.nn.Module) -> bool:
+    return all(bool(weight.isfinite().all()) for weight in model.parameters())
 
 
 def _check(kind: Kind, train: Sequence[Example], test: Sequence[Example]) -> None:

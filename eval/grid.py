@@ -1,6 +1,7 @@
 """What fine-tuning tries, and on which part of the training examples it decides. Imports only the standard library."""
 
 import hashlib
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass, fields
 from itertools import product
@@ -74,7 +75,7 @@ class FinetuneConfig:
     def __post_init__(self) -> None:
         for name in ("learning_rates", "epochs", "dropouts", "rungs"):
             values = tuple(getattr(self, name))
-            if (not values and name != "rungs") or any(value < 0 for value in values):
+            if (not values and name != "rungs") or any(not 0 <= value < math.inf for value in values):
                 raise UsageError(f"--finetune.{name} {values}: give one or more numbers from 0")
             setattr(self, name, values)
         for name in ("learning_rates", "epochs"):
@@ -89,6 +90,13 @@ class FinetuneConfig:
         for entry in fields(self):
             if entry.name in ("seeds", "dev_most", "batch", "rung_least") and getattr(self, entry.name) < 1:
                 raise UsageError(f"--finetune.{entry.name} {getattr(self, entry.name)} must be at least 1")
+        for name in ("run_tokens", "seed", "embedding_factor", "head_factor", "weight_decay"):
+            if not 0 <= getattr(self, name) < math.inf:
+                raise UsageError(f"--finetune.{name} {getattr(self, name)} must be a number from 0")
+        if not 0 <= self.warmup_share <= 1:
+            raise UsageError(f"--finetune.warmup_share {self.warmup_share} must lie from 0 to 1")
+        if not 0 < self.gradient_clip < math.inf:
+            raise UsageError(f"--finetune.gradient_clip {self.gradient_clip} must be above 0")
         if self.tokens < 8:
             raise UsageError(f"--finetune.tokens {self.tokens} must be at least 8")
         if self.optimizer not in ("adamw", "muon"):

@@ -5,12 +5,12 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from eval.config import INTRINSIC, check_task_name, task_names
+from eval.config import INTRINSIC, TASK_FOLDER, check_task_name, task_names
 from eval.intrinsic import TASKS, build_intrinsic
 from eval.multiple_choice import Item
 from eval.prompts import FewShot, items
 from eval.source import find_source
-from eval.task import Prompt, Task, load_task
+from eval.task import SPLITS, Prompt, Task, load_task
 from stage.errors import UsageError
 
 _EXAMPLE = (
@@ -54,13 +54,25 @@ def show_task(
     check_task_name(name)
     if count < 1:
         raise UsageError(f"--count {count}: must be at least 1")
+    if shots < 0:
+        raise UsageError(f"--shots {shots}: must be at least 0")
+    if split not in SPLITS:
+        raise UsageError(f"--split {split}: must be one of {', '.join(SPLITS)}")
     if name in INTRINSIC:
+        for flag, useless in (("--shots", shots), ("--prompt", prompt), ("--split", split if split != "valid" else "")):
+            if useless:
+                raise UsageError(
+                    f"{flag} {useless}: has no effect, task {name} has only pairs or choices of the split valid"
+                )
         made = build_intrinsic(name, [_EXAMPLE], limit=max(2, count))
         return "\n\n".join([made.title, *(_render(item) for item in made.items[:count])])
     task = load_task(name)
     forms = {prompt: task.prompt(prompt)} if prompt else dict(task.prompts)
     about = [task.title, *_facts(task)]
-    if data is None and task.folder.name == "tasks":
+    if shots and (task.kind == "pair" or (data is None and task.folder == TASK_FOLDER)):
+        mend = f"task {name} takes no examples" if task.kind == "pair" else "they are shown with --data DIR"
+        raise UsageError(f"--shots {shots}: has no effect, {mend}")
+    if data is None and task.folder == TASK_FOLDER:
         return "\n\n".join(["\n".join(about), *(_template(task, key, form) for key, form in forms.items())])
     split = split if split in task.splits else task.splits[-1]
     examples = find_source(task, split, data).examples(limit=count)

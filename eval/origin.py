@@ -21,7 +21,11 @@ def shards_of(model: Path, shards: Path | str | Sequence[Path | str] | None) -> 
 
 def given_shards(shards: Path | str | Sequence[Path | str] | None) -> list[Path]:
     """Those that were named."""
-    return [Path(place) for place in ([shards] if isinstance(shards, str | Path) else shards or [])]
+    places = [Path(place) for place in ([shards] if isinstance(shards, str | Path) else shards or [])]
+    for number, place in enumerate(places):
+        if place.resolve() in [other.resolve() for other in places[:number]]:
+            raise UsageError(f"--shards {place}: is named twice")
+    return places
 
 
 def _found(model: Path, recorded: Input) -> Path:

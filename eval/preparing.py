@@ -6,6 +6,7 @@ from pathlib import Path
 
 from eval.config import INTRINSIC, TASK_FOLDER, EvalConfig
 from eval.examples import Example
+from eval.grid import split_dev
 from eval.prompts import FewShot
 from eval.source import HUB, Source, find_source
 from eval.task import Prompt, Task, load_task
@@ -55,6 +56,8 @@ def _prepare(task: Task, config: EvalConfig, data: Path | str | None, preset: st
     whole = source.examples(preset)
     examples = whole[: config.limit or None]
     solved = train.examples(preset) if train is not None else []
+    if method == "finetune":
+        split_dev(solved, config.finetune.dev_share, config.finetune.dev_most)  # raises where they are too few
     prompt = None
     if method != "finetune" and task.kind != "pair":
         prompt = task.prompt(config.prompt)

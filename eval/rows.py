@@ -27,15 +27,20 @@ def read_rows(file: Path, format: str = "", columns: Sequence[str] = ()) -> Iter
 
 def read_hub_rows(name: str, config: str | None, split: str, revision: str | None = None) -> Iterator[Place]:
     """The rows of a split of a data set on the hub or in a local folder; InputError where there is none."""
+    import logging
+
     import datasets
 
+    logging.getLogger("huggingface_hub").setLevel(logging.ERROR)  # else it tells each attempt without a network
     datasets.disable_progress_bars()
     place = f"{name}{f':{config}' if config else ''}@{split}"
     try:
         for number, row in enumerate(datasets.load_dataset(name, config, split=split, revision=revision), 1):
             yield f"{place}: row {number}", dict(row)
     except Exception as error:  # noqa: BLE001 builders raise whatever their format's library raises
-        raise InputError(f"{place}: cannot be read as a data set ({first_line(error)})") from None
+        raise InputError(
+            f"{place}: cannot be read as a data set ({first_line(error)}); its files can be given with --data DIR"
+        ) from None
 
 
 def value_at(row: Mapping[str, Any], path: str) -> Any:

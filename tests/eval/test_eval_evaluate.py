@@ -2,6 +2,7 @@ import json
 import shutil
 import subprocess
 import sys
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -10,6 +11,7 @@ from eval import evaluate
 from eval.comparison import compare
 from eval.config import EvalConfig
 from eval.grid import FinetuneConfig
+from eval.task import load_task
 from stage.errors import ArtifactError, InputError, UsageError
 from stage.manifest import read_manifest
 
@@ -329,3 +331,25 @@ def test_configuration_loads_nothing_heavy():
     assert (
         subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.strip() == "[]"
     )
+
+
+def test_results_of_another_method_tell_both_metrics(tiny_run, jglue, tmp_path, monkeypatch):
+    for out, primary in (("a", "accuracy_pmi"), ("b", "accuracy")):
+        task = replace(load_task("jcommonsenseqa"), primary=primary)
+        monkeypatch.setattr("eval.preparing.load_task", lambda _, task=task: task)
+        settings = config(tasks=["jcommonsenseqa"], language=False)
+        evaluate(tiny_run / "model", tmp_path / out, settings, data=jglue, quiet=True)
+    with pytest.raises(ArtifactError, match=r"\(accuracy\) than in .* \(accuracy_pmi\).*--method"):
+        compare(tmp_path / "a", tmp_path / "b")
+
+
+def test_shards_named_twice_are_refused(tiny_run, tmp_path):
+    shards = tiny_run / "shards"
+    with pytest.raises(UsageError, match="is named twice"):
+        evaluate(tiny_run / "model", tmp_path / "e", config(), shards=[shards, shards], quiet=True)
+
+
+def test_a_setting_of_endpoints_is_refused_for_a_folder(tiny_run, tmp_path):
+    with pytest.raises(UsageError, match="--endpoint_parallel 9: has no effect"):
+        evaluate(tiny_run / "model", tmp_path / "e", config(), endpoint_parallel=9, quiet=True)
+    assert not list(tmp_path.iterdir())

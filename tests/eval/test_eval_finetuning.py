@@ -275,3 +275,40 @@ def test_an_undefined_correlation_of_one_seed_leaves_the_mean_undefined(tiny):
     figure = figures(with_answers(found, [constant], [good]), examples, ["pearson"], bootstrap=50, seed=0)["pearson"]
     assert figure["pretrained"] == figure["difference"] == {"value": None}
     assert figure["scratch"]["value"] == pytest.approx(1)
+
+
+def test_runs_that_diverged_are_no_result(tiny):
+    train, test = classified(60), classified(8, seed=1)
+    with pytest.raises(InputError, match=r"diverged with rate 1e\+30.*give lower --finetune.learning_rates"):
+        run(tiny, "classification", train, test, "accuracy", learning_rates=(1e30,), epochs=(1,))
+    found = run(
+        tiny, "classification", train, test, "accuracy", learning_rates=(1e30, 3e-3), epochs=(1,), scratch=False
+    )
+    assert found.pretrained.setting.learning_rate == 3e-3
+    assert found.pretrained.grid[0]["score"] is None
+
+
+def test_weights_that_are_no_numbers_are_not_tuned(tiny, new_model):
+    broken = new_model()
+    with torch.no_grad():
+        next(broken.parameters())[0] = math.nan
+    with pytest.raises(InputError, match="weights are not finite"):
+        run((broken, tiny[1]), "classification", classified(60), classified(8), "accuracy")
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [
+        {"learning_rates": (math.nan,)},
+        {"run_tokens": -1},
+        {"seed": -1},
+        {"head_factor": -5.0},
+        {"embedding_factor": -1.0},
+        {"weight_decay": -1.0},
+        {"warmup_share": 5.0},
+        {"gradient_clip": 0.0},
+    ],
+)
+def test_settings_without_a_meaning_are_named(fields):
+    with pytest.raises(UsageError, match=f"--finetune.{next(iter(fields))}"):
+        FinetuneConfig(**fields)

@@ -7,6 +7,7 @@ import yaml
 
 from eval.config import TASK_FOLDER, EvalConfig, task_names
 from eval.examples import Example
+from eval.grid import FinetuneConfig
 from eval.listing import list_tasks, show_task
 from eval.metrics import measure
 from eval.models import TextScore
@@ -596,3 +597,52 @@ def test_the_real_files_are_read_whole(name, sizes):
         assert len(examples) == count
         if name == "jsquad":
             assert all(example.answer_start >= 0 for example in examples)
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        ({"method": "finetune"}, "task particle is measured by likelihood"),
+        ({"method": "generate", "tasks": "jsquad,continuation"}, "task continuation is measured by likelihood"),
+        ({"split": "test"}, "task particle has only valid"),
+        ({"max_characters": 9, "language": False}, "max_characters 9: has no effect"),
+        ({"tasks": "jnli", "method": "finetune", "shots": 2}, "shots 2: has no effect with method finetune"),
+        (
+            {"tasks": "jnli", "method": "finetune", "prompt": "cloze"},
+            "prompt cloze: has no effect with method finetune",
+        ),
+        ({"tasks": "jnli", "method": "finetune", "reference": True}, "reference: has no effect"),
+        ({"tasks": "jnli", "finetune": FinetuneConfig(seeds=1)}, "no effect without --method finetune"),
+    ],
+)
+def test_settings_that_would_be_ignored_are_refused(settings, message):
+    with pytest.raises(UsageError, match=message):
+        EvalConfig(**settings)
+
+
+@pytest.mark.parametrize(
+    ("name", "settings", "message"),
+    [
+        ("jnli", {"split": "dev"}, "--split dev: must be one of train, valid, test"),
+        ("jnli", {"shots": -1}, "--shots -1: must be at least 0"),
+        ("jnli", {"shots": 1}, "--shots 1: has no effect, they are shown with --data DIR"),
+        ("jblimp", {"shots": 1}, "--shots 1: has no effect, task jblimp takes no examples"),
+        ("particle", {"prompt": "cloze"}, "--prompt cloze: has no effect"),
+        ("particle", {"split": "test"}, "--split test: has no effect"),
+    ],
+)
+def test_show_refuses_what_it_would_ignore(name, settings, message):
+    with pytest.raises(UsageError, match=message):
+        show_task(name, **settings)
+
+
+def test_a_task_of_ones_own_may_lie_in_a_folder_called_tasks(tmp_path, write_lines):
+    folder = tmp_path / "tasks"
+    folder.mkdir()
+    write_lines(folder / "stems.jsonl", [{"question": "甲と乙は？", "a": "甲", "b": "乙", "label": 0}])
+    assert "→ 甲」" in show_task(own_task(folder))
+
+
+def test_too_few_examples_to_tune_on_are_told_before_anything_is_measured(jglue):
+    with pytest.raises(InputError, match="5 training examples are too few"):
+        prepare(EvalConfig(tasks=["jcommonsenseqa"], method="finetune"), jglue, "ja-v1")

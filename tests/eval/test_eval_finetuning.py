@@ -189,7 +189,14 @@ def test_what_decides_is_neither_trained_on_nor_the_test(tiny, monkeypatch):
     monkeypatch.setattr(
         finetuning, "predict", lambda model, given, *rest, **more: (asked.append(given), predicted(model, given, *rest, **more))[1]
     )  # fmt: skip
-    fields = {"learning_rates": (1e-3, 3e-3), "epochs": (1,), "rungs": (0.3, 0.6), "seeds": 2, "scratch": True}
+    fields = {
+        "learning_rates": (1e-3, 3e-3),
+        "epochs": (1,),
+        "rungs": (0.3, 0.6),
+        "rung_least": 1,
+        "seeds": 2,
+        "scratch": True,
+    }
     found = run(tiny, "classification", train, test, "mcc", **fields)
     _, dev = split_dev(train, 0.1, 1000)
     taught = {each.example.id for part in fitted for each in part}
@@ -201,6 +208,12 @@ def test_what_decides_is_neither_trained_on_nor_the_test(tiny, monkeypatch):
     assert [entry["examples"] for entry in found.pretrained.grid] == [27, 27, 54, 54]
     best = max(found.pretrained.grid[2:], key=lambda entry: (entry["score"], -entry["loss"]))
     assert found.pretrained.setting.learning_rate == best["learning_rate"]
+
+
+def test_a_rung_has_so_many_examples_at_least(tiny):
+    fields = {"learning_rates": (1e-3, 3e-3), "epochs": (1,), "rungs": (0.1, 0.5), "rung_least": 60, "seeds": 1}
+    found = run(tiny, "classification", classified(100), classified(20, seed=1), "mcc", **fields)
+    assert [entry["examples"] for entry in found.pretrained.grid] == [60, 60]
 
 
 def test_among_settings_that_all_answer_the_most_frequent_class_the_loss_decides(tiny):

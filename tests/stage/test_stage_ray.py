@@ -126,7 +126,7 @@ def test_a_cluster_of_its_own_is_silent_and_ends_with_ctrl_c(tmp_path: Path) -> 
             break
         time.sleep(0.1)
     os.killpg(process.pid, signal.SIGINT)
-    assert process.communicate(timeout=30) == ("第0話\n第1話\n第2話\ninterrupted\n", "")
+    assert process.communicate(timeout=180) == ("第0話\n第1話\n第2話\ninterrupted\n", "")
     assert not Path("/proc", (tmp_path / "3.pid").read_text()).exists()
 
 

@@ -1,7 +1,7 @@
 """Compare two results folders item by item: is the difference more than chance, and which items changed?"""
 
 import json
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -9,13 +9,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from eval.examples import Example
-from eval.metrics import CORRELATION, TEXT, over_items, per_item
+from eval.metrics import CONFUSION, CORRELATION, TEXT, per_item, statistic
 from eval.statistics import holm, mcnemar, paired_bootstrap
 from stage.errors import ArtifactError
 from stage.manifest import check_outputs, read_manifest
 
 Line = Mapping[str, Any]
-Statistic = Callable[[NDArray[Any], NDArray[Any]], NDArray[np.float64]]
 _RESAMPLES = 10_000
 _SHOWN = 20  # items with the largest change
 
@@ -73,16 +72,12 @@ def compare_task(metric: str, a: Sequence[Line], b: Sequence[Line], *, seed: int
 
 
 def _figures(metric: str, examples: Sequence[Example], answers: Sequence[list[Any]], seed: int) -> dict[str, Any]:
-    statistic: Statistic = _mean
-    gold = np.array([example.label for example in examples])
-    one, other = (per_item(metric, examples, each) for each in answers)
-    if one is None or other is None:
-        statistic, (one, other) = over_items(metric), map(np.asarray, answers)
-    values = [float(statistic(gold, each)) for each in (one, other)]
-    difference, p_value = paired_bootstrap(gold, one, other, statistic, _RESAMPLES, seed)
+    one, other = (statistic(metric, examples, each) for each in answers)
+    values = [float(each(np.arange(len(examples)))) for each in (one, other)]
+    difference, p_value = paired_bootstrap(one, other, len(examples), _RESAMPLES, seed)
     test = "paired bootstrap"
     right = _right(metric, examples, answers)
-    if right is not None and statistic is _mean:
+    if right is not None and metric not in CONFUSION:
         test = "exact McNemar"
         p_value = mcnemar(int((right[0] & ~right[1]).sum()), int((right[1] & ~right[0]).sum()))
     a, b = (None if np.isnan(value) else value for value in values)
@@ -127,10 +122,6 @@ def _right(
     of = metric if metric in TEXT else "accuracy"
     a, b = (np.asarray(per_item(of, examples, each)) > 0 for each in answers)
     return a, b
-
-
-def _mean(_gold: NDArray[Any], values: NDArray[Any]) -> NDArray[np.float64]:
-    return np.asarray(values.mean(-1))
 
 
 def _corrected(records: dict[str, dict[str, Any]]) -> dict[str, dict[str, Any]]:

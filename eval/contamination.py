@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from corpora.overlap import EvaluationTexts, skeletons
 from eval.examples import Example, Predictions
-from eval.metrics import measure
+from eval.metrics import measure, picked
 
 Flags = NDArray[np.bool_]
 _BATCH = 1 << 20  # characters looked at together
@@ -45,13 +45,13 @@ def seen(examples: Sequence[Example], others: Sequence[Example], *, ngram: int =
 def clean_record(
     metric: str,
     examples: Sequence[Example],
-    predictions: Predictions,
+    answers: Sequence[Predictions],
     flags: Mapping[str, Flags],
     *,
     bootstrap: int,
     seed: int,
 ) -> dict[str, Any]:
-    """A metric over all examples and over those that were found nowhere, for JSON.
+    """A metric over all examples and over those that were found nowhere, for JSON; ``answers`` are those of each seed.
 
     ``flags``: for each place that was looked in the examples [N] that ``contaminated`` found there. Returns {"metric", "items",
     "found": {PLACE: {"items", "share"}}, "contaminated": {"items", "share"}, "whole": Interval, "clean": Interval with "items"}; the value
@@ -61,16 +61,13 @@ def clean_record(
     for each in flags.values():
         found |= each
     kept = np.flatnonzero(~found).tolist()
-    clean: dict[str, Any] = {"value": None}
-    if kept:
-        answers: Any = [predictions[place] for place in kept]
-        clean = measure(metric, [examples[place] for place in kept], answers, bootstrap=bootstrap, seed=seed)
+    clean = picked(metric, examples, answers, kept, bootstrap=bootstrap, seed=seed)
     return {
         "metric": metric,
         "items": len(examples),
         "found": {place: _count(each) for place, each in flags.items()},
         "contaminated": _count(found),
-        "whole": measure(metric, examples, predictions, bootstrap=bootstrap, seed=seed) if len(examples) else clean,
+        "whole": measure(metric, examples, *answers, bootstrap=bootstrap, seed=seed),
         "clean": clean | {"items": len(kept)},
     }
 

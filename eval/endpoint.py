@@ -31,6 +31,7 @@ class Endpoint:
     """
 
     normalization = "none"
+    at_once = 16
     scores_end = False
 
     def __init__(self, url: str, model: str = "", *, parallel: int = 4, quiet: bool = False) -> None:

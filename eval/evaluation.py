@@ -2,7 +2,7 @@
 
 import json
 import logging
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import asdict
 from functools import cached_property
 from itertools import chain
@@ -17,26 +17,11 @@ from eval.config import INTRINSIC, EvalConfig
 from eval.contamination import clean_record, contaminated, seen
 from eval.documents import Documents
 from eval.examples import Example
+from eval.figures import honest, task_record
 from eval.intrinsic import build_intrinsic
 from eval.language import held_out, language_record
 from eval.likelihood import score_items
-from eval.measuring import (
-    SCRATCH,
-    Outcome,
-    answers,
-    below_majority,
-    by_finetuning,
-    by_generation,
-    by_likelihood,
-    examples_of,
-    figures,
-    finetuned_metrics,
-    groups,
-    honest,
-    paired,
-    seed_figures,
-    trivial,
-)
+from eval.measuring import Outcome, by_finetuning, by_generation, by_likelihood, finetuned_metrics, likeliest
 from eval.models import CountedModel, JgptModel, LanguageModel, identify, open_model, precision_of
 from eval.multiple_choice import ChoiceTask
 from eval.ngram import KneserNey
@@ -201,7 +186,7 @@ class _Run:
             counts |= {"device": str(weights.device), "dtype": precision_of(weights)}
         return Made(counts)
 
-    def _intrinsic(self, name: str, store: Store) -> tuple[dict[str, Any], Iterator[dict[str, Any]]] | list[str]:
+    def _intrinsic(self, name: str, store: Store) -> tuple[dict[str, Any], Iterable[dict[str, Any]]] | list[str]:
         config = self.config
         entries = chain.from_iterable(each.manifest.licenses for each in self.shards)
         licenses = sorted({entry["license"] for entry in entries if entry.get("license")})
@@ -212,11 +197,12 @@ class _Run:
             task.notes.append("takes no solved examples: shots have no effect here")
         if not task.items:
             return task.notes
-        outcome = by_likelihood(task, self.model, self.counted, store, config, self.quiet)
+        outcome = by_likelihood(task, self.model, self.counted, store, self.quiet)
+        examples = [Example(item.id, {}, item.choices, item.gold, group=item.group) for item in task.items]
         kind = "pair" if len(task.items[0].choices) == 2 else "choice"
-        return self._record(task, kind, "likelihood", examples_of(task.items), outcome)
+        return task_record(task, kind, "likelihood", examples, outcome, config), outcome.lines
 
-    def _declared(self, name: str, store: Store) -> tuple[dict[str, Any], Iterator[dict[str, Any]]]:
+    def _declared(self, name: str, store: Store) -> tuple[dict[str, Any], Iterable[dict[str, Any]]]:
         given = self.prepared[name]
         task, prompt = given.task, given.prompt
         made = ChoiceTask(
@@ -228,7 +214,7 @@ class _Run:
             outcome = self._generated(given, prompt, store)
         elif given.method == "likelihood":
             made.items = items(task, prompt, given.examples, given.few_shot, self.preset)
-            outcome = by_likelihood(made, self.model, self.counted, store, self.config, self.quiet)
+            outcome = by_likelihood(made, self.model, self.counted, store, self.quiet)
         else:
             where = {"device": self.device, "dtype": self.dtype}
             assert isinstance(self.model, JgptModel)
@@ -238,13 +224,13 @@ class _Run:
             made.metrics, made.primary = finetuned_metrics(task)
             if self.counted is not None and task.prompts and task.kind != "span":
                 made.items = items(task, task.prompt(), given.examples, given.few_shot, self.preset)
-                outcome.baselines = {"5-gram": answers(made, score_items(made.items, self.counted))}
-        record, lines = self._record(made, task.kind, given.method, given.examples, outcome)
+                outcome.baselines["5-gram"] = likeliest(made, score_items(made.items, self.counted))
+        record = task_record(made, task.kind, given.method, given.examples, outcome, self.config)
         record["baselines"] |= honest(given, made.metrics, self.config)
         if found := self._contamination(given, made.primary, outcome):
             record["contamination"] = found
         record |= {"published": [dict(entry) for entry in task.published], "leaks": [dict(leak) for leak in task.leaks]}
-        return record, lines
+        return record, outcome.lines
 
     def _contamination(self, given: Prepared, primary: str, outcome: Outcome) -> dict[str, Any]:
         """Which items the model has read, was tuned on or shown, and its figure on the others."""
@@ -258,7 +244,7 @@ class _Run:
         if not flags:
             return {}
         bounds = {"bootstrap": self.config.bootstrap, "seed": self.config.seed}
-        return clean_record(primary, given.examples, outcome.predictions[primary], flags, **bounds)
+        return clean_record(primary, given.examples, outcome.answers[primary], flags, **bounds)
 
     @cached_property
     def read(self) -> dict[str, NDArray[np.bool_]]:
@@ -280,37 +266,3 @@ class _Run:
         ]
         stop = [prompt.closing, "\n"] if prompt.closing else ["\n"]
         return by_generation(given.examples, prompts, stop, self.model, store, task, self.quiet)
-
-    def _record(
-        self, task: ChoiceTask, kind: str, method: str, examples: list[Example], outcome: Outcome
-    ) -> tuple[dict[str, Any], Iterator[dict[str, Any]]]:
-        """The part of a task in ``results.json``, and its lines of ``samples.jsonl``."""
-        config, primary = self.config, task.primary
-        baselines = trivial(examples, task.metrics)
-        if outcome.seeds is None:
-            metrics = figures(outcome.predictions, examples, config)
-        else:
-            metrics, scratch, gain = seed_figures(outcome.seeds, examples, task.metrics, config)
-            if scratch:
-                baselines[SCRATCH] = scratch
-                outcome.more["gain"] = gain
-        baselines |= {name: figures(found, examples, config) for name, found in outcome.baselines.items()}
-        notes = [*task.notes, *outcome.notes]
-        if below_majority(metrics, baselines, primary):
-            notes.append("below the majority baseline")
-        others = {name: found[primary] for name, found in outcome.baselines.items()}
-        record = {
-            "title": task.title,
-            "kind": kind,
-            "method": method,
-            "items": len(examples),
-            "primary": primary,
-            "metrics": metrics,
-            "baselines": baselines,
-            "paired": paired(primary, outcome.predictions[primary], others, examples, config),
-            "groups": groups(primary, outcome.predictions[primary], others, examples, config),
-            "notes": notes,
-            "license": task.license,
-            "source": task.source,
-        }
-        return record | outcome.more, iter(outcome.lines)

@@ -29,6 +29,7 @@ class HuggingFaceModel:
     """
 
     normalization = "none"
+    at_once = 256
 
     def __init__(self, folder: Path, device: str, dtype: str, batch_tokens: int, quiet: bool) -> None:
         check_folder(folder)

@@ -3,25 +3,25 @@
 from collections.abc import Sequence
 from typing import Any
 
-from eval.models import TextScore
+from eval.models import CountedModel, LanguageModel, TextScore
 from eval.multiple_choice import Item, ItemScores, item_scores
 from eval.store import Store
 from stage.progress import progress
 
-_ITEMS = 256
-"""Items that are scored and kept at once: what a kill costs at most. Of an endpoint fewer, as every request takes its time."""
-_REMOTE_ITEMS = 16
-
 
 def score_items(
-    items: Sequence[Item], model: Any, *, name: str = "", store: Store | None = None, quiet: bool = True
+    items: Sequence[Item],
+    model: LanguageModel | CountedModel,
+    *,
+    name: str = "",
+    store: Store | None = None,
+    quiet: bool = True,
 ) -> list[ItemScores]:
     """The scores of every item. With a store what it holds is not computed again, and what is found goes into it."""
     found: list[Any] = []
     with progress(total=len(items), description=name, unit="item", quiet=quiet) as bar:
-        size = _REMOTE_ITEMS if getattr(model, "url", "") else _ITEMS
-        for begin in range(0, len(items), size):
-            part = items[begin : begin + size]
+        for begin in range(0, len(items), model.at_once):
+            part = items[begin : begin + model.at_once]
             key = f"{name}/{begin}"
             if store is not None and key in store.found:
                 scores = [[[TextScore(*entry) for entry in each] for each in of_item] for of_item in store.found[key]]

@@ -12,27 +12,44 @@ from numpy.typing import ArrayLike, NDArray
 
 from eval.answers import exact_match, f1, normalised
 from eval.examples import Example, Predictions
-from eval.statistics import Interval, bootstrap_confusion, bootstrap_mean, bootstrap_pairs
+from eval.statistics import Interval, Statistic
+from eval.statistics import bootstrap as resample
 
 Table = NDArray[np.float64]
 
 
-def measure(
-    metric: str, examples: Sequence[Example], predictions: Predictions, *, bootstrap: int, seed: int
-) -> Interval:
-    """One metric of what was predicted for the examples.
+def measure(metric: str, examples: Sequence[Example], *answers: Predictions, bootstrap: int, seed: int) -> Interval:
+    """One metric of what was predicted for the examples; of several answers, those of seeds, the mean.
 
     ``accuracy`` and its variants, ``balanced_accuracy``, ``macro_f1``, ``mcc`` take places of choices; ``pearson`` and
     ``spearman`` numbers; ``exact_match``, ``f1`` and both with ``_normalised`` texts.
     """
+    return resample(statistic(metric, examples, *answers), len(examples), bootstrap, seed)
+
+
+def picked(
+    metric: str, examples: Sequence[Example], answers: Sequence[Predictions], places: Sequence[int], **how: int
+) -> Interval:
+    """The metric of some of the examples; ``how`` as for ``measure``."""
+    some: list[Any] = [[each[place] for place in places] for each in answers]
+    return measure(metric, [examples[place] for place in places], *some, **how)
+
+
+def statistic(metric: str, examples: Sequence[Example], *answers: Predictions) -> Statistic:
+    """The metric as a function of which examples are drawn; undefined where that of one of the answers is."""
+    each = [_statistic(metric, examples, predictions) for predictions in answers]
+    return lambda places: np.mean([found(places) for found in each], axis=0)
+
+
+def _statistic(metric: str, examples: Sequence[Example], predictions: Predictions) -> Statistic:
     values = per_item(metric, examples, predictions)
     if values is not None:
-        return bootstrap_mean(values, bootstrap, seed)
-    gold = np.array([example.label for example in examples])
-    predicted = np.asarray(predictions)
+        return lambda places: values[places].mean(-1)
+    gold, predicted = np.array([example.label for example in examples]), np.asarray(predictions)
     if metric in CORRELATION:
-        return bootstrap_pairs(gold, predicted, CORRELATION[metric], bootstrap, seed)
-    return bootstrap_confusion(confusion(gold, predicted), CONFUSION[metric], bootstrap, seed)
+        correlation, numbers, found = CORRELATION[metric], gold.astype(np.float64), predicted.astype(np.float64)
+        return lambda places: correlation(numbers[places], found[places])
+    return lambda places: CONFUSION[metric](confusion(gold[places], predicted[places]).astype(np.float64))
 
 
 def per_item(metric: str, examples: Sequence[Example], predictions: Predictions) -> Table | None:
@@ -45,13 +62,6 @@ def per_item(metric: str, examples: Sequence[Example], predictions: Predictions)
     return np.array(
         [example.label == answer for example, answer in zip(examples, predictions, strict=True)], np.float64
     )
-
-
-def over_items(metric: str) -> Callable[[NDArray[Any], NDArray[Any]], Table]:
-    """A metric that is no mean over examples, as a function of gold and predicted numbers, twice [..., N] to [...]."""
-    if metric in CORRELATION:
-        return lambda gold, predicted: CORRELATION[metric](gold.astype(np.float64), predicted.astype(np.float64))
-    return lambda gold, predicted: CONFUSION[metric](confusion(gold, predicted).astype(np.float64))
 
 
 def confusion(gold: ArrayLike, predicted: ArrayLike) -> NDArray[np.int64]:

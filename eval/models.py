@@ -39,6 +39,8 @@ class LanguageModel(Protocol):
     """Most tokens that it sees; 0 where that is not known."""
     normalization: str
     """The preset of ``corpora.normalization`` that texts are to have gone through; "none" for models of other makers."""
+    at_once: int
+    """How many questions or prompts are worth asking together; what a kill costs at most."""
     scores_end: bool
     """Whether the score of a text includes the piece that ends it."""
 
@@ -119,6 +121,7 @@ class JgptModel:
     """A model folder of jgpt, or one of its checkpoints."""
 
     scores_end = True
+    at_once = 256
 
     def __init__(
         self, folder: Path, device: str, dtype: str, batch_tokens: int, quiet: bool, reference: bool = False
@@ -165,6 +168,8 @@ class JgptModel:
 
 class CountedModel:
     """An n-gram model with the tokenizer of its shards: what a model's answers are compared with."""
+
+    at_once = 256
 
     def __init__(self, counts: Any, tokenizer: Any) -> None:
         self.counts, self.tokenizer = counts, tokenizer

@@ -3,7 +3,7 @@
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 
@@ -141,16 +141,3 @@ def trivial_baselines(
             value = float(CONFUSION[metric](table)) if metric in CONFUSION else accuracy
             found[name][metric] = {"value": value}
     return found
-
-
-def sample(item: Item, scores: ItemScores, prediction: Any) -> dict[str, Any]:
-    """A line of ``samples.jsonl``."""
-    return {
-        "id": item.id,
-        **({"group": item.group} if item.group else {}),
-        "context": item.context,
-        "choices": list(item.choices),
-        "scores": scores.record(),
-        "prediction": prediction,
-        "gold": item.gold,
-    }

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from eval.config import INTRINSIC, TASK_FOLDER, EvalConfig
 from eval.examples import Example
-from eval.grid import split_dev
+from eval.holdout import split_dev
 from eval.prompts import FewShot
 from eval.source import HUB, Source, find_source
 from eval.task import Prompt, Task, load_task
@@ -67,14 +67,13 @@ def _prepare(task: Task, config: EvalConfig, data: Path | str | None, preset: st
     if prompt is not None:
         given = f"{shots} examples{', others for each question' if config.draw == 'each' else ''}"
         notes.append(f"prompt {prompt.version}, {given}")
+    elif config.shots and method == "likelihood":
+        notes.append("takes no solved examples: shots have no effect here")
     if len(examples) < len(whole):
         notes.append(f"the first {len(examples)} of {len(whole)} items")
-    inputs = [source.input(), *([train.input()] if train is not None else [])]
+    inputs = [source.input(whole), *([train.input(solved)] if train is not None else [])]
     if task.folder != TASK_FOLDER:
-        inputs.insert(
-            0,
-            Input("task", str(task.folder / f"{task.name}.yaml"), sha256_file(str(task.folder / f"{task.name}.yaml"))),
-        )
+        inputs.insert(0, Input("task", str(task.file), sha256_file(str(task.file))))
     return Prepared(task, method, examples, solved, few_shot, prompt, inputs, notes)
 
 

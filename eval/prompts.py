@@ -21,20 +21,20 @@ class FewShot:
         self._queues: list[list[Example]] = []
         if not shots:
             return
-        different: dict[int, dict[tuple[str, ...], Example]] = {}
+        different: dict[int, list[Example]] = {}
         seen: set[tuple[str, ...]] = set()
         for number in np.random.default_rng(seed).permutation(len(pool)):
             example = pool[int(number)]
             if question_of(example) not in seen:
                 seen.add(question_of(example))
                 kind = int(example.label) if task.kind == "classification" else 0
-                different.setdefault(kind, {})[question_of(example)] = example
+                different.setdefault(kind, []).append(example)
         if len(seen) < shots + 1:
             raise UsageError(
                 f"--shots {shots}: task {task.name} has only {len(seen)} different questions to solve; "
                 "one more than --shots is needed"
             )
-        self._queues = [list(different[kind].values()) for kind in sorted(different)]
+        self._queues = [different[kind] for kind in sorted(different)]
 
     def pool(self) -> list[Example]:
         """Every example that may be shown."""

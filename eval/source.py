@@ -3,9 +3,9 @@
 import json
 import math
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from hashlib import sha1
+from hashlib import sha1, sha256
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -71,13 +71,13 @@ class Source:
         """For messages."""
         return str(self.file) if self.file else f"{self.task.hub['name']} on the hub"
 
-    def input(self) -> Input:
-        """For manifests: the file with its hash, or the revision on the hub."""
+    def input(self, examples: Sequence[Example]) -> Input:
+        """For manifests: the file with its hash, or the data set on the hub with that of all its examples."""
         if self.file:
             return Input("data", str(self.file), sha256_file(str(self.file)))
         hub = self.task.hub
         name = f"hf:{hub['name']}:{hub.get('config', '')}@{hub['splits'][self.split]}"
-        return Input("data", name, hub.get("revision", "main"))
+        return Input("data", name, sha256(repr(examples).encode()).hexdigest())
 
     def examples(self, preset: str = "ja-v1", limit: int = 0) -> list[Example]:
         """The examples of the split, at most ``limit`` of them (0: all), normalised by a preset.

@@ -3,7 +3,7 @@
 import difflib
 import math
 import re
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import MISSING, dataclass, field, fields
 from pathlib import Path
 from types import UnionType
@@ -12,7 +12,7 @@ from typing import Any, Literal, get_args, get_origin
 import yaml
 
 from eval.baselines import HONEST
-from eval.config import INTRINSIC, TASK_FOLDER, check_task_name
+from eval.config import TASK_FOLDER, check_task_name
 from eval.examples import Kind
 from eval.metrics import CORRELATION, METRICS, TEXT
 from eval.multiple_choice import NORMALISATIONS
@@ -104,7 +104,12 @@ class Task:
     """Of a generated answer."""
     about: str = ""
     """What a user should know: what is not here, and how to get it."""
-    folder: Path = TASK_FOLDER
+    file: Path = TASK_FOLDER
+
+    @property
+    def folder(self) -> Path:
+        """Where the declaration lies, and the data of a task of one's own may."""
+        return self.file.parent
 
     @property
     def methods(self) -> tuple[str, ...]:
@@ -143,11 +148,14 @@ def load_task(name: str) -> Task:
         raise UsageError(f"{file}: is not YAML ({' '.join(str(error).split())})") from None
     if not isinstance(record, dict):
         raise UsageError(f"{file}: must hold the entries of a task, {', '.join(_required(Task))}, …")
+    for own in ("name", "file"):
+        if own in record:
+            raise UsageError(f"{file}: unknown entry {own!r}; a task is named as its file is")
     prompts = record.get("prompts") or {}
     if not isinstance(prompts, dict) or not all(isinstance(prompt, dict) for prompt in prompts.values()):
         raise UsageError(f"{file}: prompts must be entries by name, each with version and item")
     made = {key: _build(Prompt, prompt, f"{file}: prompt {key}") for key, prompt in prompts.items()}
-    task = _build(Task, record | {"name": file.stem, "prompts": made, "folder": file.parent}, str(file))
+    task = _build(Task, record | {"name": file.stem, "prompts": made, "file": file}, str(file))
     _check(task, file)
     return task
 
@@ -309,8 +317,3 @@ def _globs(pattern: str) -> bool:
     except (ValueError, IndexError, NotImplementedError):
         return False
     return True
-
-
-def declared(names: Iterable[str]) -> list[Task]:
-    """The tasks among these that are declared in files."""
-    return [load_task(name) for name in names if name not in INTRINSIC]

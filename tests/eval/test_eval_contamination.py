@@ -91,7 +91,7 @@ def test_figures_of_the_clean_part_stand_beside_the_whole():
     examples = [asks("問", "甲", "乙", label=number % 2) for number in range(10)]
     answers = [0] * 10
     flags = {"training text": np.arange(10) % 2 == 0, "tuning": np.arange(10) == 0, "few-shot": np.zeros(10, np.bool_)}
-    record = clean_record("accuracy", examples, answers, flags, bootstrap=50, seed=0)
+    record = clean_record("accuracy", examples, [answers], flags, bootstrap=50, seed=0)
     assert record["found"]["training text"] == {"items": 5, "share": 0.5}
     assert record["found"]["tuning"]["items"] == 1 and record["contaminated"] == {"items": 5, "share": 0.5}
     assert record["whole"]["value"] == 0.5 and record["whole"]["low"] < 0.5 < record["whole"]["high"]
@@ -101,12 +101,12 @@ def test_figures_of_the_clean_part_stand_beside_the_whole():
 
 def test_where_nothing_is_left_or_there_the_figure_is_undefined():
     examples = [Example("0", {"q": "問"}, answers=("甲",))]
-    record = clean_record("f1", examples, ["甲"], {"tuning": np.ones(1, np.bool_)}, bootstrap=50, seed=0)
+    record = clean_record("f1", examples, [["甲"]], {"tuning": np.ones(1, np.bool_)}, bootstrap=50, seed=0)
     assert record["clean"] == {"value": None, "items": 0} and record["whole"] == {"value": 1.0}
-    assert clean_record("f1", [], [], {}, bootstrap=50, seed=0)["whole"] == {"value": None}
+    assert clean_record("f1", [], [[]], {}, bootstrap=50, seed=0)["whole"] == {"value": None}
     numbers = [Example("0", {"q": "問"}, label=float(number)) for number in range(4)]
     flags = {"tuning": np.array([False, False, False, True])}
-    record = clean_record("pearson", numbers, [1.0, 1.0, 1.0, 2.0], flags, bootstrap=50, seed=0)
+    record = clean_record("pearson", numbers, [[1.0, 1.0, 1.0, 2.0]], flags, bootstrap=50, seed=0)
     assert record["clean"] == {"value": None, "items": 3} and record["whole"]["value"] > 0
 
 

@@ -103,11 +103,11 @@ def test_tasks_with_data(tiny_run, jglue, tmp_path):
 
 
 def test_a_killed_run_goes_on_with_the_items_that_it_had_not_scored(tiny_run, jglue, tmp_path, monkeypatch):
-    from eval import likelihood, models
+    from eval import models
 
     settings = config(tasks=["particle", "jcommonsenseqa", "jnli"], language=False)
     whole = evaluate(tiny_run / "model", tmp_path / "whole", settings, data=jglue, quiet=True)
-    monkeypatch.setattr(likelihood, "_ITEMS", 4)
+    monkeypatch.setattr(models.JgptModel, "at_once", 4)
     score, asked = models.JgptModel.score_choices, []
 
     def count(model, part, description=""):

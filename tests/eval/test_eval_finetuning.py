@@ -6,12 +6,14 @@ import numpy as np
 import pytest
 import torch
 
+from eval.config import EvalConfig
 from eval.encoding import answer, encode_example, make_row
 from eval.examples import Example
+from eval.figures import figures, gain
 from eval.finetuning import finetune
-from eval.grid import FinetuneConfig, split_dev, subset
+from eval.grid import FinetuneConfig
+from eval.holdout import split_dev, subset
 from eval.metrics import measure
-from eval.seeds import drawn, figures, mean_over_seeds
 from jgpt.model.folder import load_model
 from stage.errors import InputError, UsageError
 from tokenizer import JapaneseTokenizer
@@ -270,24 +272,25 @@ def test_figures_are_means_over_seeds_with_a_paired_difference(tiny):
     half = [label if place % 2 else 1 - label for place, label in enumerate(right)]
     result = run(tiny, "classification", examples, examples, "mcc", scratch=True)
     result = with_answers(result, [right, half], [half, half])
-    found = figures(result, examples, ["accuracy", "mcc"], bootstrap=200, seed=0)
-    assert found["accuracy"]["pretrained"]["value"] == 0.75
-    assert found["accuracy"]["difference"]["value"] == 0.25
-    assert 0.15 < found["accuracy"]["difference"]["low"] < 0.25 < found["accuracy"]["difference"]["high"] < 0.35
+    own, other = (
+        dict.fromkeys(["accuracy", "mcc"], start.predictions) for start in (result.pretrained, result.scratch)
+    )
+    config = EvalConfig(bootstrap=200)
+    found, difference = figures(own, examples, config), gain(own, other, examples, config)
+    assert found["accuracy"]["value"] == 0.75
+    assert difference["accuracy"]["value"] == 0.25
+    assert 0.15 < difference["accuracy"]["low"] < 0.25 < difference["accuracy"]["high"] < 0.35
     alone = [measure("mcc", examples, each, bootstrap=1, seed=0)["value"] for each in (right, half)]
-    assert math.isclose(found["mcc"]["pretrained"]["value"], np.mean(alone))
+    assert math.isclose(found["mcc"]["value"], np.mean(alone))
 
 
-def test_an_undefined_correlation_of_one_seed_leaves_the_mean_undefined(tiny):
+def test_an_undefined_correlation_of_one_seed_leaves_the_mean_undefined():
     examples = [Example(str(place), {"a": "文"}, label=float(place)) for place in range(10)]
     constant, good = [1.0] * 10, [float(place) for place in range(10)]
-    places = np.arange(10)
-    assert float(drawn("pearson", examples, good)(places)) == pytest.approx(1)
-    assert math.isnan(float(mean_over_seeds("spearman", examples, [good, constant])(places)))
-    found = run(tiny, "classification", classified(60), classified(20), "accuracy")
-    figure = figures(with_answers(found, [constant], [good]), examples, ["pearson"], bootstrap=50, seed=0)["pearson"]
-    assert figure["pretrained"] == figure["difference"] == {"value": None}
-    assert figure["scratch"]["value"] == pytest.approx(1)
+    config = EvalConfig(bootstrap=100)
+    own, other = {"spearman": [good, constant]}, {"spearman": [good, good]}
+    assert figures(own, examples, config) == gain(own, other, examples, config) == {"spearman": {"value": None}}
+    assert figures(other, examples, config)["spearman"]["value"] == pytest.approx(1)
 
 
 def test_runs_that_diverged_are_no_result(tiny):

@@ -404,6 +404,7 @@ def test_a_task_of_ones_own_is_a_yaml_and_a_jsonl_file(tmp_path, write_lines):
         ({"metrics": ["acuracy"]}, "unknown metric 'acuracy'"),
         ({"primary": "mcc"}, "primary metric 'mcc' is not among"),
         ({"kind": "quiz"}, "kind 'quiz' must be one of choice"),
+        ({"name": "甲"}, "unknown entry 'name'; a task is named as its file is"),
         ({"choise": ["a"]}, "unknown entry 'choise'; did you mean choices"),
         ({"label": ...}, "needs label"),
         ({"license": ...}, "lacks license"),

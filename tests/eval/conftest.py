@@ -1,11 +1,13 @@
 """Small stand-ins, handed out as fixtures, and one tiny real model with its shards."""
 
+import importlib.util
 import json
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
+import yaml
 
 from eval.documents import Documents
 from jgpt.config import ModelConfig
@@ -225,3 +227,39 @@ def tiny_run(tmp_path_factory):
     inputs = [artifact_input("shards", root / "shards", "shard")]
     write_folder(root / "model", stage="pretrain", parameters={}, inputs=inputs, make=model)
     return root
+
+
+@pytest.fixture(scope="session")
+def own_task():
+    """Writes the declaration of a task of one's own with some entries changed, ... for one left out; its path."""
+    return write_own_task
+
+
+def write_own_task(folder, **changes):
+    record = {
+        "title": "十干: どれが先か",
+        "kind": "choice",
+        "source": "https://example.org/",
+        "license": "CC0",
+        "files": {"valid": "stems.jsonl", "train": "more.jsonl"},
+        "fields": ["question"],
+        "choices": ["a", "b"],
+        "label": "label",
+        "prompts": {"cloze": {"version": "1", "item": "問：{question}\n答：「", "closing": "」"}},
+        "metrics": ["accuracy"],
+        "primary": "accuracy",
+    } | changes
+    record = {key: value for key, value in record.items() if value is not ...}
+    file = folder / "stems.yaml"
+    file.write_text(yaml.safe_dump(record, allow_unicode=True), "utf-8")
+    return str(file)
+
+
+@pytest.fixture(scope="session")
+def completions_server():
+    """The module that serves a model as an endpoint does."""
+    file = Path(__file__).with_name("completions_server.py")
+    spec = importlib.util.spec_from_file_location("completions_server", file)
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module

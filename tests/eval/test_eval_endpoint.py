@@ -1,8 +1,6 @@
 """The endpoint against the same model in its folder, and against servers that misbehave."""
 
-import importlib.util
 import math
-from pathlib import Path
 
 import pytest
 
@@ -19,31 +17,20 @@ QUESTIONS = [
 ]
 
 
-def load_server():
-    file = Path(__file__).with_name("completions_server.py")
-    spec = importlib.util.spec_from_file_location("completions_server", file)
-    found = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(found)
-    return found
-
-
-made = load_server()
-
-
 @pytest.fixture(scope="module")
 def folder(tiny_run):
     return open_model(tiny_run / "model", device="cpu", quiet=True)
 
 
 @pytest.fixture
-def server(folder):
-    return made.Server(folder.model, folder.tokenizer)
+def server(folder, completions_server):
+    return completions_server.Server(folder.model, folder.tokenizer)
 
 
 @pytest.fixture
-def url(server, monkeypatch):
+def url(server, completions_server, monkeypatch):
     monkeypatch.delenv("OPENAI_API_KEY", raising=False)
-    with made.serving(server) as address:
+    with completions_server.serving(server) as address:
         yield address
 
 

@@ -1,8 +1,6 @@
 """The same tasks for models of other makers: figures of one model are the same by whatever way it is reached."""
 
-import importlib.util
 import json
-from pathlib import Path
 
 import pytest
 
@@ -22,15 +20,6 @@ def config(**settings):
 def read(folder):
     results = json.loads((folder / "results.json").read_text("utf-8"))
     return results, [json.loads(line) for line in (folder / "samples.jsonl").read_text("utf-8").splitlines()]
-
-
-@pytest.fixture(scope="module")
-def serve():
-    file = Path(__file__).with_name("completions_server.py")
-    spec = importlib.util.spec_from_file_location("completions_server_of_tasks", file)
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
 
 
 @pytest.fixture
@@ -71,10 +60,10 @@ def test_shards_give_a_model_of_others_bits_and_the_tasks_made_of_them(tiny_run,
         evaluate(tmp_path / "hf", tmp_path / "out", settings, quiet=True)
 
 
-def test_an_endpoint_is_asked_by_text(tiny_run, plain, tmp_path, serve):
+def test_an_endpoint_is_asked_by_text(tiny_run, plain, tmp_path, completions_server):
     model, tokenizer = load_model(tiny_run / "model", "cpu"), JapaneseTokenizer(tiny_run / "model")
     settings = config(tasks=["jnli"])
-    with serve.serving(serve.Server(model, tokenizer)) as address:
+    with completions_server.serving(completions_server.Server(model, tokenizer)) as address:
         evaluate(address, tmp_path / "out", settings, data=plain, quiet=True)
     evaluate(tiny_run / "model", tmp_path / "own", settings, data=plain, quiet=True)
     assert read_manifest(tmp_path / "out").inputs[0].role == "endpoint"

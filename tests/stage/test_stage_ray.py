@@ -99,7 +99,7 @@ def test_a_cluster_of_its_own_is_silent_and_ends_with_ctrl_c(tmp_path: Path) -> 
     script = tmp_path / "script.py"
     script.write_text(
         textwrap.dedent("""
-        import os, time
+        import os, signal, time
         from pathlib import Path
         from stage.parallel import run_over
 
@@ -110,6 +110,8 @@ def test_a_cluster_of_its_own_is_silent_and_ends_with_ctrl_c(tmp_path: Path) -> 
             time.sleep(100)
 
         if __name__ == "__main__":
+            # as at a terminal: what a shell starts in the background ignores the signal
+            signal.signal(signal.SIGINT, signal.default_int_handler)
             try:
                 for result in run_over(work, range(9), workers=1, engine="ray"):
                     print(result, flush=True)

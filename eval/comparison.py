@@ -15,6 +15,8 @@ from stage.errors import ArtifactError
 from stage.manifest import check_outputs, read_manifest
 
 Line = Mapping[str, Any]
+Seeds = Sequence[list[Any]]
+"""What a model answers to each item, of a fine-tuned one for each seed."""
 _RESAMPLES = 10_000
 _SHOWN = 20  # items with the largest change
 
@@ -46,16 +48,17 @@ def compare(a: Path | str, b: Path | str, *, seed: int = 0) -> dict[str, Any]:
 
 
 def compare_task(metric: str, a: Sequence[Line], b: Sequence[Line], *, seed: int = 0) -> dict[str, Any]:
-    """Two answers to each item of a task, as ``samples.jsonl`` holds them: lines with ``id``, ``gold`` (``answers`` of spans), ``prediction``.
+    """Two answers to each item of a task, as ``samples.jsonl`` holds them: lines with ``id``, ``gold`` (``answers`` of spans), ``prediction``,
+    and ``predictions`` where there are those of several seeds: figures are then means over them, and right is what more than half of them have.
 
     Returns {"metric", "items", "a", "b", "difference": b - a with its interval, "p_value", "test"}. Where items are right or wrong the
-    test is McNemar's, exact, for accuracies and exact match, a paired bootstrap for what is no mean over items; ``only_a`` and
+    test is McNemar's, exact, for accuracies and exact match of one seed, a paired bootstrap for everything else; ``only_a`` and
     ``only_b`` are the ids that one alone has right. Otherwise it is the bootstrap, and ``changed`` has the items with the largest
     change: of F1, or of the distance to the right number, which counts as a gain where b is nearer. If lines have a ``group``,
     ``groups`` has the same figures of each, their p-values corrected for the number of groups.
     """
     examples = [_example(line) for line in a]
-    answers = [[line["prediction"] for line in lines] for lines in (a, b)]
+    answers = [_seeds(lines) for lines in (a, b)]
     found = _figures(metric, examples, answers, seed) | _changes(metric, examples, answers)
     places: dict[str, list[int]] = {}
     for place, example in enumerate(examples):
@@ -64,20 +67,23 @@ def compare_task(metric: str, a: Sequence[Line], b: Sequence[Line], *, seed: int
         return found
     groups = {
         name or "none": _figures(
-            metric, [examples[place] for place in of], [[each[place] for place in of] for each in answers], seed
+            metric,
+            [examples[place] for place in of],
+            [[[each[place] for place in of] for each in seeds] for seeds in answers],
+            seed,
         )
         for name, of in sorted(places.items())
     }
     return found | {"groups": _corrected(groups)}
 
 
-def _figures(metric: str, examples: Sequence[Example], answers: Sequence[list[Any]], seed: int) -> dict[str, Any]:
-    one, other = (statistic(metric, examples, each) for each in answers)
+def _figures(metric: str, examples: Sequence[Example], answers: Sequence[Seeds], seed: int) -> dict[str, Any]:
+    one, other = (statistic(metric, examples, *seeds) for seeds in answers)
     values = [float(each(np.arange(len(examples)))) for each in (one, other)]
     difference, p_value = paired_bootstrap(one, other, len(examples), _RESAMPLES, seed)
     test = "paired bootstrap"
     right = _right(metric, examples, answers)
-    if right is not None and metric not in CONFUSION:
+    if right is not None and metric not in CONFUSION and all(len(seeds) == 1 for seeds in answers):
         test = "exact McNemar"
         p_value = mcnemar(int((right[0] & ~right[1]).sum()), int((right[1] & ~right[0]).sum()))
     a, b = (None if np.isnan(value) else value for value in values)
@@ -92,7 +98,7 @@ def _figures(metric: str, examples: Sequence[Example], answers: Sequence[list[An
     }
 
 
-def _changes(metric: str, examples: Sequence[Example], answers: Sequence[list[Any]]) -> dict[str, Any]:
+def _changes(metric: str, examples: Sequence[Example], answers: Sequence[Seeds]) -> dict[str, Any]:
     """The ids that only one has right, or the items with the largest change."""
     ids = [example.id for example in examples]
     if (right := _right(metric, examples, answers)) is not None:
@@ -100,13 +106,13 @@ def _changes(metric: str, examples: Sequence[Example], answers: Sequence[list[An
         return {name: [ids[place] for place in np.flatnonzero(flags)] for name, flags in only.items()}
     if metric in CORRELATION:
         gold = np.array([example.label for example in examples], np.float64)
-        values = [-np.abs(np.array(each, np.float64) - gold) for each in answers]
+        values = [-np.abs(np.array(seeds, np.float64) - gold).mean(0) for seeds in answers]
     else:
-        values = [np.asarray(per_item(metric, examples, each)) for each in answers]
+        values = [_mean(metric, examples, seeds) for seeds in answers]
     gain = values[1] - values[0]
     order = np.argsort(-np.abs(gain), kind="stable")[:_SHOWN]
     shown = [
-        {"id": ids[place], "a": answers[0][place], "b": answers[1][place], "change": float(gain[place])}
+        {"id": ids[place], "a": answers[0][0][place], "b": answers[1][0][place], "change": float(gain[place])}
         for place in order.tolist()
         if gain[place]
     ]
@@ -114,14 +120,24 @@ def _changes(metric: str, examples: Sequence[Example], answers: Sequence[list[An
 
 
 def _right(
-    metric: str, examples: Sequence[Example], answers: Sequence[list[Any]]
+    metric: str, examples: Sequence[Example], answers: Sequence[Seeds]
 ) -> tuple[NDArray[np.bool_], NDArray[np.bool_]] | None:
     """Which items each has right; None where items are not right or wrong but more or less so."""
     if metric in CORRELATION or (metric in TEXT and not metric.startswith("exact_match")):
         return None
     of = metric if metric in TEXT else "accuracy"
-    a, b = (np.asarray(per_item(of, examples, each)) > 0 for each in answers)
+    a, b = (_mean(of, examples, seeds) > 0.5 for seeds in answers)
     return a, b
+
+
+def _mean(metric: str, examples: Sequence[Example], seeds: Seeds) -> NDArray[np.float64]:
+    """What each item counts, [N]."""
+    return np.array([per_item(metric, examples, each) for each in seeds], np.float64).mean(0)
+
+
+def _seeds(lines: Sequence[Line]) -> list[list[Any]]:
+    of_items = [line.get("predictions") or [line["prediction"]] for line in lines]
+    return [list(each) for each in zip(*of_items, strict=True)]
 
 
 def _corrected(records: dict[str, dict[str, Any]]) -> dict[str, dict[str, Any]]:

@@ -63,10 +63,7 @@ def gain(own: Answers, other: Answers, examples: Sequence[Example], config: Eval
 
 
 def paired(primary: str, outcome: Outcome, examples: Sequence[Example], config: EvalConfig) -> dict[str, Any]:
-    """What the model has more than each of the others, item by item, and in each group: figures alone, no items.
-
-    Of several seeds the first.
-    """
+    """What the model has more than each of the others, item by item, and in each group: figures alone, no items."""
 
     def lines(answers: Answers) -> list[dict[str, Any]]:
         return [
@@ -75,9 +72,9 @@ def paired(primary: str, outcome: Outcome, examples: Sequence[Example], config: 
                 "gold": example.label,
                 "answers": example.answers,
                 "group": example.group,
-                "prediction": prediction,
+                "predictions": predictions,
             }
-            for example, prediction in zip(examples, answers[primary][0], strict=True)
+            for example, *predictions in zip(examples, *answers[primary], strict=True)
         ]
 
     own = lines(outcome.answers)

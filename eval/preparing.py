@@ -71,6 +71,8 @@ def _prepare(task: Task, config: EvalConfig, data: Path | str | None, preset: st
         notes.append("takes no solved examples: shots have no effect here")
     if len(examples) < len(whole):
         notes.append(f"the first {len(examples)} of {len(whole)} items")
+    if alike := sum(len(set(example.choices)) < len(example.choices) for example in examples):
+        notes.append(f"{alike} items have choices that are equal, of which the first is taken")
     inputs = [source.input(whole), *([train.input(solved)] if train is not None else [])]
     if task.folder != TASK_FOLDER:
         inputs.insert(0, Input("task", str(task.file), sha256_file(str(task.file))))

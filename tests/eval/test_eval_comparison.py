@@ -54,6 +54,25 @@ def test_accuracies_are_tested_by_mcnemar_and_the_changed_items_named():
     assert "changed" not in found and "groups" not in found
 
 
+def test_of_several_seeds_the_figures_are_means_and_right_is_what_most_have():
+    gold = [0, 1, 2, 3]
+    one, other = labels([0, 0, 0, 0], gold), labels([0, 1, 0, 3], gold)
+    for line, second, third in zip(other, [0, 1, 2, 0], [1, 1, 0, 0], strict=True):
+        line["predictions"] = [line["prediction"], second, third]  # 3, 3 and 1 right
+    found = compare_task("accuracy", one, other)
+    assert (found["a"], found["b"]) == (1 / 4, pytest.approx(7 / 12))
+    assert found["difference"]["value"] == pytest.approx(1 / 3) and found["test"] == "paired bootstrap"
+    assert (found["only_a"], found["only_b"]) == ([], ["問1"])
+    numbers = labels([1.0, 2.0, 4.0, 4.0], [1.0, 2.0, 3.0, 4.0])
+    nearer = labels([1.0, 2.0, 4.0, 4.0], [1.0, 2.0, 3.0, 4.0])
+    nearer[2]["predictions"] = [4.0, 3.0]
+    for place in (0, 1, 3):
+        nearer[place]["predictions"] = [nearer[place]["prediction"]] * 2
+    assert [(each["id"], each["change"]) for each in compare_task("pearson", numbers, nearer)["changed"]] == [
+        ("問2", 0.5)
+    ]
+
+
 @pytest.mark.parametrize("metric", ["mcc", "balanced_accuracy", "macro_f1"])
 def test_what_is_no_mean_of_items_is_tested_by_the_bootstrap(metric):
     generator = np.random.default_rng(0)

@@ -12,7 +12,6 @@ from pathlib import Path
 from typing import Any, Literal
 
 import torch
-from tqdm import tqdm
 
 from eval.encoding import Rows, encode_example
 from eval.examples import Example, Kind, Predictions
@@ -25,6 +24,7 @@ from jgpt.heads import HeadedGPT
 from jgpt.model.folder import load_model
 from jgpt.model.gpt import GPT
 from stage.errors import InputError, UsageError
+from stage.progress import progress
 from tokenizer import JapaneseTokenizer
 
 Start = Literal["pretrained", "scratch"]
@@ -118,7 +118,7 @@ class _Runs:
         seeds = range(config.seed, config.seed + config.seeds)
         found = [
             self._unit(f"{start}, {setting}, seed {seed}", start, setting, train, test, 1.0, seed)["predictions"]
-            for seed in tqdm(seeds, desc=f"{start}: {setting}", disable=self.quiet)
+            for seed in progress(seeds, description=f"{start}: {setting}", unit="run", quiet=self.quiet)
         ]
         if not all(found):
             raise InputError(f"fine-tuning diverged with {setting} ({start}): give lower --finetune.learning_rates")
@@ -135,7 +135,8 @@ class _Runs:
         for rung, share in enumerate(rungs if len(settings) > 1 else ()):
             part = [train[place] for place in subset([each.example for each in train], share)]
             scores: list[tuple[float, float]] = []
-            for setting in tqdm(settings, desc=f"{start}: settings on {len(part)} examples", disable=self.quiet):
+            told = f"{start}: settings on {len(part)} examples"
+            for setting in progress(settings, description=told, unit="run", quiet=self.quiet):
                 name = f"{start}, {setting}, {len(part)} examples"
                 unit = self._unit(name, start, setting, part, dev, share, self.config.seed)
                 score = None
@@ -166,7 +167,8 @@ class _Runs:
         if outcome is None:
             began = time.perf_counter()
             model = self._model(start, setting, train[0].example, seed)
-            fit(model, train, setting, self.config, most_tokens=self._most(share), dtype=self.dtype, seed=seed)
+            how: dict[str, Any] = {"most_tokens": self._most(share), "dtype": self.dtype, "quiet": self.quiet}
+            fit(model, train, setting, self.config, seed=seed, **how)
             answers: Predictions = []  # none of a run that diverged
             loss = 0.0
             if _finite(model):

@@ -16,6 +16,8 @@ from jgpt.device import autocast
 from jgpt.heads import HeadedGPT, HeadKind, choose
 from jgpt.training.optimizer import make_optimizers
 from jgpt.training.schedule import learning_rate_factor
+from stage.errors import InputError
+from stage.progress import progress
 
 HEADS: dict[Kind, HeadKind] = {
     "choice": "choice",
@@ -26,6 +28,9 @@ HEADS: dict[Kind, HeadKind] = {
 }
 _SORTED = 16  # batches within which examples are sorted by length
 _SPAN = 48  # most tokens of a predicted span
+_AT_ONCE = (
+    4096  # tokens whose activations are in memory together, of which each takes some 0.4 MB in a net of 17M weights
+)
 
 
 class Scale:
@@ -46,9 +51,19 @@ def fit(
     most_tokens: float,
     dtype: torch.dtype,
     seed: int,
+    quiet: bool = True,
 ) -> None:
-    """Train all weights on the examples; the same seed gives the same weights on the same machine."""
+    """Train all weights on the examples; the same seed gives the same weights on the same machine.
+
+    Raises InputError when of no span's example the answer is among the tokens that stayed.
+    """
     device = model.gpt.device
+    if model.kind == "span":  # answers that do not stand in their row teach nothing
+        train = [each for each in train if each.target[0] >= 0]
+        if not train:
+            raise InputError(
+                f"no answer is among the first tokens of its text: give more than {config.tokens} --finetune.tokens"
+            )
     rate = setting.learning_rate
     rates = TrainConfig(
         optimizer=config.optimizer,
@@ -70,12 +85,15 @@ def fit(
     with torch.random.fork_rng(devices=[device] if device.type == "cuda" else []):
         torch.manual_seed(seed)  # of dropout
         model.train()
-        for step, batch in zip(range(steps), _batches(train, config.batch, generator), strict=False):
-            rows: list[tuple[Row, ...]] = [each.rows for each in batch]
-            if model.kind == "regression":  # the one order of the texts or the other
-                rows = [(each[int(generator.integers(len(each)))],) for each in rows]
-            loss = _loss(model, _outputs(model, batch, rows, dtype), batch, scale)
-            loss.backward()
+        batches = _batches(train, config.batch, generator)
+        for step in progress(range(steps), description=str(setting), unit="step", quiet=quiet, leave=False):
+            batch = next(batches)
+            for part in _parts(batch):
+                rows: list[tuple[Row, ...]] = [each.rows for each in part]
+                if model.kind == "regression":  # the one order of the texts or the other
+                    rows = [(each[int(generator.integers(len(each)))],) for each in rows]
+                loss = _loss(model, _outputs(model, part, rows, dtype), part, scale)
+                (loss * (len(part) / len(batch))).backward()
             torch.nn.utils.clip_grad_norm_(model.parameters(), config.gradient_clip)
             factor = learning_rate_factor(step, steps, warmup, warmup, 0.0)
             for optimizer in optimizers:
@@ -108,6 +126,14 @@ def _batches(train: Sequence[Rows], size: int, generator: np.random.Generator) -
             batches += [near[at : at + size] for at in range(0, len(near), size)]
         for number in generator.permutation(len(batches)):
             yield [train[place] for place in batches[number]]
+
+
+def _parts(batch: list[Rows]) -> Iterator[list[Rows]]:
+    """A batch in parts of at most ``_AT_ONCE`` padded tokens, or of one example."""
+    rows = max(len(each.rows) for each in batch)
+    longest = max(len(row.ids) for each in batch for row in each.rows)
+    size = max(1, _AT_ONCE // (rows * longest))
+    return (batch[begin : begin + size] for begin in range(0, len(batch), size))
 
 
 @torch.no_grad()
@@ -151,7 +177,7 @@ def _loss(model: HeadedGPT, found: Tensor, examples: Sequence[Rows], scale: Scal
     if model.kind == "regression":
         numbers = torch.tensor(labels, dtype=torch.float32, device=device)
         return F.mse_loss(found, (numbers - scale.mean) / scale.deviation)
-    if model.kind == "span":  # answers that do not stand in their row teach nothing
+    if model.kind == "span":
         targets = torch.tensor([each.target for each in examples], device=device)  # [N, 2]
         known = targets[:, 0] >= 0
         return F.cross_entropy(found[known], targets[known]) if bool(known.any()) else 0.0 * model.head.bias.sum()

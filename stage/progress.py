@@ -15,8 +15,9 @@ def progress(
     quiet: bool = False,
     unit_scale: bool = False,
     bar_format: str | None = None,
+    leave: bool = True,
 ) -> "tqdm[Any]":
-    """A tqdm bar in jgpt's form. ``quiet`` silences it even in a terminal."""
+    """A tqdm bar in jgpt's form. ``quiet`` silences it even in a terminal; without ``leave`` it goes when it is full."""
     return tqdm(
         iterable,
         total=total,
@@ -24,6 +25,7 @@ def progress(
         unit=unit,
         unit_scale=unit_scale,
         bar_format=bar_format,
+        leave=leave,
         disable=True if quiet else None,
         dynamic_ncols=True,
         smoothing=0.1,

@@ -28,9 +28,8 @@ HEADS: dict[Kind, HeadKind] = {
 }
 _SORTED = 16  # batches within which examples are sorted by length
 _SPAN = 48  # most tokens of a predicted span
-_AT_ONCE = (
-    4096  # tokens whose activations are in memory together, of which each takes some 0.4 MB in a net of 17M weights
-)
+_COMMON = 1 << 15  # tokens in which what all have in common is looked for
+_AT_ONCE = 4096  # tokens whose activations are in memory together: some 0.4 MB each in a net of 17M weights
 
 
 class Scale:
@@ -65,23 +64,26 @@ def fit(
                 f"no answer is among the first tokens of its text: give more than {config.tokens} --finetune.tokens"
             )
     rate = setting.learning_rate
+    size = float(model.gpt.embedding.weight.detach().square().mean().sqrt())
     rates = TrainConfig(
-        optimizer=config.optimizer,
+        optimizer="muon",
         learning_rate=rate,
-        embedding_rate=rate * config.embedding_factor,
+        embedding_rate=rate * config.embedding_factor * size,
         head_rate=rate,
         vector_rate=rate,
         weight_decay=config.weight_decay,
         beta2=0.98,
     )
     optimizers = make_optimizers(model.gpt, rates, dtype)  # the head that predicts pieces has no gradient and stays
-    head_rate = rate * config.head_factor
-    optimizers.append(torch.optim.AdamW(model.head_parameters(), lr=head_rate, weight_decay=0.0, fused=True))
-    optimizers[-1].param_groups[0]["peak"] = head_rate
+    optimizers.append(torch.optim.AdamW(model.head_parameters(), lr=rate, weight_decay=0.0, fused=True))
+    optimizers[-1].param_groups[0]["peak"] = rate
     steps = number_of_steps(train, setting, config.batch, most_tokens)
     warmup = max(1, round(config.warmup_share * steps))
     scale = Scale(train)
     generator = np.random.default_rng(seed)
+    model.eval()
+    with autocast(device, dtype):
+        model.find_common(_first_rows(train, config.batch, device))
     with torch.random.fork_rng(devices=[device] if device.type == "cuda" else []):
         torch.manual_seed(seed)  # of dropout
         model.train()
@@ -126,6 +128,17 @@ def _batches(train: Sequence[Rows], size: int, generator: np.random.Generator) -
             batches += [near[at : at + size] for at in range(0, len(near), size)]
         for number in generator.permutation(len(batches)):
             yield [train[place] for place in batches[number]]
+
+
+def _first_rows(train: Sequence[Rows], size: int, device: torch.device) -> Iterator[tuple[Tensor, Tensor]]:
+    """Ids and parts of the first examples, of ``_COMMON`` tokens or some more."""
+    tokens = 0
+    for begin in range(0, len(train), size):
+        for part in _parts(list(train[begin : begin + size])):
+            yield collate([row for each in part for row in each.rows], device)
+            tokens += sum(each.tokens for each in part)
+        if tokens >= _COMMON:
+            return
 
 
 def _parts(batch: list[Rows]) -> Iterator[list[Rows]]:

@@ -3,7 +3,6 @@
 import math
 from dataclasses import dataclass, fields
 from itertools import product
-from typing import Literal
 
 from stage.errors import UsageError
 
@@ -24,8 +23,8 @@ class Setting:
 class FinetuneConfig:
     """How a model is fine-tuned for a task. The grid is that of small models: JGLUE's is for nets of 110M."""
 
-    learning_rates: tuple[float, ...] = (1e-4, 3e-4, 1e-3)
-    """Peak learning rates that are tried."""
+    learning_rates: tuple[float, ...] = (1e-3, 3e-3, 1e-2)
+    """Peak learning rates that are tried: Muon's for the matrices in the blocks, AdamW's for everything else."""
     epochs: tuple[int, ...] = (3, 10)
     """Passes over the training examples that are tried."""
     dropouts: tuple[float, ...] = (0.0, 0.1)
@@ -54,12 +53,9 @@ class FinetuneConfig:
     """Examples a step."""
     causal: bool = False
     """Whether tokens see only what precedes them, as in pretraining."""
-    optimizer: Literal["adamw", "muon"] = "adamw"
-    """Of the matrices in the blocks; everything else has AdamW."""
-    embedding_factor: float = 1.0
-    """Learning rate of the embedding over that of the matrices."""
-    head_factor: float = 10.0
-    """Learning rate of the head, which begins at random, over that of the matrices."""
+    embedding_factor: float = 20.0
+    """Learning rate of the embedding over the others, times the size of its weights (root mean square): pretraining leaves
+    it larger than the rest."""
     warmup_share: float = 0.1
     """Share of the steps in which the learning rate rises; after it, it falls linearly to 0."""
     weight_decay: float = 0.01
@@ -87,7 +83,7 @@ class FinetuneConfig:
         for entry in fields(self):
             if entry.name in ("seeds", "dev_most", "batch", "rung_least") and getattr(self, entry.name) < 1:
                 raise UsageError(f"--finetune.{entry.name} {getattr(self, entry.name)} must be at least 1")
-        for name in ("run_tokens", "seed", "embedding_factor", "head_factor", "weight_decay"):
+        for name in ("run_tokens", "seed", "embedding_factor", "weight_decay"):
             if not 0 <= getattr(self, name) < math.inf:
                 raise UsageError(f"--finetune.{name} {getattr(self, name)} must be a number from 0")
         if not 0 <= self.warmup_share <= 1:
@@ -96,8 +92,6 @@ class FinetuneConfig:
             raise UsageError(f"--finetune.gradient_clip {self.gradient_clip} must be above 0")
         if self.tokens < 8:
             raise UsageError(f"--finetune.tokens {self.tokens} must be at least 8")
-        if self.optimizer not in ("adamw", "muon"):
-            raise UsageError(f"--finetune.optimizer {self.optimizer}: known are adamw and muon")
 
     def settings(self) -> list[Setting]:
         """The grid."""

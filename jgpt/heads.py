@@ -3,10 +3,11 @@
 Shapes: B rows of a batch, T tokens, C channels, S texts of a row, O outputs. A row is ``<s> text line-end text </s>``;
 ``parts`` int64 [B, T] says to which text a token belongs: 1, 2, … S, 0 for the pieces between them, -1 for padding.
 A pretrained GPT with one linear layer on top is Radford et al. 2018; weighted means of tokens are Lin et al. 2017, and the
-features |u - v| and u v of two texts Conneau et al. 2017, here of texts that see one another.
+features |u - v| and u v of two texts Conneau et al. 2017, here of texts that see one another. What all tokens have in
+common is taken from them (Mu and Viswanath 2018): in a pretrained net it is most of each, and hides how two texts differ.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import Literal, get_args
 
 import torch
@@ -22,7 +23,7 @@ PADDING_PART, BETWEEN_PART = -1, 0
 
 
 class HeadedGPT(nn.Module):
-    """A GPT with a head, fine-tuned together.
+    """A GPT with a head, fine-tuned together, after ``find_common``.
 
     By default each token sees its whole row, also what follows (``causal=False``): else no token of the first text has
     seen the second. Padding is seen by none.
@@ -39,6 +40,8 @@ class HeadedGPT(nn.Module):
         outputs = {"classification": classes, "span": 2}.get(kind, 1)
         self.head = nn.Linear(features, outputs)
         self.mixing = nn.Parameter(torch.zeros(gpt.config.depth + 1))  # every depth counts alike
+        self.common: Tensor
+        self.register_buffer("common", torch.zeros(gpt.config.depth + 1, width))  # see find_common
         self.weighing = None if kind == "span" else nn.Linear(width, 1, bias=False)
         weight = torch.randn(self.head.weight.shape, generator=torch.Generator().manual_seed(seed)) * 0.02
         with torch.no_grad():
@@ -60,13 +63,28 @@ class HeadedGPT(nn.Module):
 
         Of a span, tokens outside the last text get -inf.
         """
-        streams: list[Tensor] = []  # each [B, T, C]
-        self.gpt.hidden(ids, mask=None if self.causal else seen(parts), streams=streams)
+        depths = self._depths(ids, parts)
         with torch.autocast(ids.device.type, enabled=False):  # small differences between texts count here
             shares = self.mixing.softmax(0)
-            width = (self.gpt.config.width,)
-            hidden = sum(share * F.rms_norm(x.float(), width) for share, x in zip(shares, streams, strict=True))
-            return self._answer(hidden, parts)
+            parted = (share * (x - common) for share, x, common in zip(shares, depths, self.common, strict=True))
+            return self._answer(sum(parted, torch.zeros((), device=ids.device)), parts)
+
+    @torch.no_grad()
+    def find_common(self, batches: Iterable[tuple[Tensor, Tensor]]) -> None:
+        """Take the means of the tokens of some texts, given as ids and parts, for what all tokens have in common."""
+        total, count = torch.zeros_like(self.common), 0
+        for ids, parts in batches:
+            of_texts = parts > BETWEEN_PART  # [B, T]
+            total += torch.stack([x[of_texts].sum(0) for x in self._depths(ids, parts)])
+            count += int(of_texts.sum())
+        self.common.copy_(total / max(1, count))
+
+    def _depths(self, ids: Tensor, parts: Tensor) -> list[Tensor]:
+        """The stream before the first block and after each, normed, float32 [B, T, C]; blocks in an enclosing autocast."""
+        streams: list[Tensor] = []
+        self.gpt.hidden(ids, mask=None if self.causal else seen(parts), streams=streams)
+        with torch.autocast(ids.device.type, enabled=False):
+            return [F.rms_norm(x.float(), (self.gpt.config.width,)) for x in streams]
 
     def _answer(self, hidden: Tensor, parts: Tensor) -> Tensor:
         dropout = self.gpt.config.dropout

@@ -220,7 +220,7 @@ def test_a_rung_has_so_many_examples_at_least(tiny):
 
 def test_among_settings_that_all_answer_the_most_frequent_class_the_loss_decides(tiny):
     train = [replace(each, label=min(1, place % 12)) for place, each in enumerate(classified(96))]
-    fields = {"learning_rates": (1e-5, 1e-3), "epochs": (1,), "rungs": (0.5,), "head_factor": 1.0, "scratch": False}
+    fields = {"learning_rates": (1e-5, 1e-3), "epochs": (1,), "rungs": (0.5,), "scratch": False}
     found = run(tiny, "classification", train, train[:24], "mcc", **fields).pretrained
     assert [entry["score"] for entry in found.grid] == [0, 0]
     assert found.grid[1]["loss"] < found.grid[0]["loss"]
@@ -318,7 +318,6 @@ def test_weights_that_are_no_numbers_are_not_tuned(tiny, new_model):
         {"learning_rates": (math.nan,)},
         {"run_tokens": -1},
         {"seed": -1},
-        {"head_factor": -5.0},
         {"embedding_factor": -1.0},
         {"weight_decay": -1.0},
         {"warmup_share": 5.0},

@@ -75,3 +75,21 @@ def test_a_head_is_where_its_net_is_and_leaves_the_one_of_the_net_alone():
     model(torch.tensor([[1, 30, 2]]), torch.tensor([[0, 1, 0]])).sum().backward()
     assert model.gpt.head.weight.grad is None
     assert model.head.weight.grad is not None
+
+
+def test_what_all_tokens_have_in_common_is_taken_from_each_depth_and_padding_is_no_token():
+    model = new_headed("regression", texts=2)
+    ids, parts = two_texts()
+    before = model(ids, parts)
+    model.find_common([two_texts(padding=3), two_texts(first=(50,), second=(60, 61))])
+    streams = []
+    for texts in (two_texts(), two_texts(first=(50,), second=(60, 61))):
+        depths = []
+        model.gpt.hidden(
+            texts[0], mask=texts[1].ge(0)[:, None, None].expand(1, 1, texts[0].size(1), -1), streams=depths
+        )
+        streams.append(torch.stack([torch.nn.functional.rms_norm(x, (32,))[texts[1] > 0] for x in depths]))
+    assert torch.allclose(model.common, torch.cat(streams, 1).mean(1), atol=1e-5)
+    assert not torch.allclose(model(ids, parts), before)
+    model.find_common([])
+    assert torch.equal(model(ids, parts), before)

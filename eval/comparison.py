@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from eval.examples import Example
+from eval.examples import Example, grouped
 from eval.metrics import CONFUSION, CORRELATION, TEXT, per_item, statistic
 from eval.statistics import holm, mcnemar, paired_bootstrap
 from stage.errors import ArtifactError
@@ -60,13 +60,10 @@ def compare_task(metric: str, a: Sequence[Line], b: Sequence[Line], *, seed: int
     examples = [_example(line) for line in a]
     answers = [_seeds(lines) for lines in (a, b)]
     found = _figures(metric, examples, answers, seed) | _changes(metric, examples, answers)
-    places: dict[str, list[int]] = {}
-    for place, example in enumerate(examples):
-        places.setdefault(example.group, []).append(place)
-    if set(places) == {""}:
+    if not (places := grouped(examples)):
         return found
     groups = {
-        name or "none": _figures(
+        name: _figures(
             metric,
             [examples[place] for place in of],
             [[[each[place] for place in of] for each in seeds] for seeds in answers],
@@ -175,5 +172,5 @@ def _check_pairs(name: str, a: Path, b: Path, lines_a: Sequence[Line], lines_b: 
     if len(lines_a) != len(lines_b):
         raise ArtifactError(f"{b}: task {name} has {len(lines_b)} items, {len(lines_a)} in {a}: {mend}")
     for one, other in zip(lines_a, lines_b, strict=True):
-        if any(one.get(key) != other.get(key) for key in ("id", "gold", "answers", "choices", "group")):
+        if any(one.get(key) != other.get(key) for key in ("id", "gold", "answers", "choices", "group", "texts")):
             raise ArtifactError(f"{b}: task {name}: item {other['id']} is not the item {one['id']} of {a}: {mend}")

@@ -38,5 +38,19 @@ class Example:
         return tuple(self.fields.values())
 
 
+def grouped(examples: Sequence[Example]) -> dict[str, list[int]]:
+    """The places of the examples of each group, those of none under a name that no group has; nothing where none has one."""
+    groups = {example.group for example in examples}
+    if groups <= {""}:
+        return {}
+    none = "other"
+    while none in groups:
+        none = f"({none})"
+    places: dict[str, list[int]] = {}
+    for place, example in enumerate(examples):
+        places.setdefault(example.group or none, []).append(place)
+    return places
+
+
 Predictions = Sequence[int] | Sequence[float] | Sequence[str]
 """What a method answers, in the order of the examples: places of choices, numbers of a regression, texts of spans."""

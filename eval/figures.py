@@ -7,7 +7,7 @@ from typing import Any
 from eval.baselines import HONEST, honest_baseline
 from eval.comparison import compare_task
 from eval.config import EvalConfig
-from eval.examples import Example, Predictions
+from eval.examples import Example, Predictions, grouped
 from eval.measuring import SCRATCH, Answers, Outcome
 from eval.metrics import measure, picked, statistic
 from eval.multiple_choice import ChoiceTask, trivial_baselines
@@ -88,14 +88,12 @@ def paired(primary: str, outcome: Outcome, examples: Sequence[Example], config: 
 
 def groups(primary: str, outcome: Outcome, examples: Sequence[Example], config: EvalConfig) -> dict[str, Any]:
     """The primary metric of the model and of baselines in each group of examples, the largest group first."""
-    places: dict[str, list[int]] = {}
-    for place, example in enumerate(examples):
-        places.setdefault(example.group, []).append(place)
+    places = grouped(examples)
     if len(places) < 2:
         return {}
     how = {"bootstrap": config.bootstrap, "seed": config.seed}
     return {
-        name or "other": {
+        name: {
             "items": len(chosen),
             primary: picked(primary, examples, outcome.answers[primary], chosen, **how),
             "baselines": {

@@ -17,9 +17,9 @@ from eval.encoding import Rows, encode_example
 from eval.examples import Example, Kind, Predictions
 from eval.fitting import HEADS, Scale, fit, number_of_steps, predict
 from eval.grid import FinetuneConfig, Setting
-from eval.holdout import split_dev, subset
+from eval.holdout import check_learnable, split_dev, subset
 from eval.metrics import measure
-from jgpt.device import choose_device, choose_dtype
+from jgpt.device import choose_device, choose_dtype, give_back_memory
 from jgpt.heads import HeadedGPT
 from jgpt.model.folder import load_model
 from jgpt.model.gpt import GPT
@@ -78,11 +78,14 @@ def finetune(
     Raises UsageError without training examples, InputError for examples that cannot be learned from.
     """
     config = config or FinetuneConfig()
-    _check(kind, train, test)
+    check_learnable(kind, train, test)
     gpt = model if isinstance(model, GPT) else load_model(model, device="cpu")
     if not _finite(gpt):
         raise InputError("the model's weights are not finite: its training diverged, take an earlier checkpoint")
     most = min(config.tokens, gpt.config.context_length)
+    texts = 1 if kind == "pair" else len(train[0].texts) + (kind == "choice")
+    if most < 2 * texts + 1:
+        raise UsageError(f"--finetune.tokens: rows of {most} tokens have no room for {texts} texts")
     taught, dev = split_dev(train, config.dev_share, config.dev_most)
     parts = [[encode_example(each, kind, tokenizer, most) for each in part] for part in (taught, dev, test)]
     place = choose_device(device)
@@ -90,6 +93,7 @@ def finetune(
     pretrained = runs.run("pretrained", *parts)
     scratch = runs.run("scratch", *parts) if config.scratch else None
     counts = {name: len(part) for name, part in zip(("train", "dev", "test"), parts, strict=True)}
+    counts["row_tokens"] = most
     counts["train_cut"] = sum(each.cut > 0 for part in parts[:2] for each in part)
     counts["test_cut"] = sum(each.cut > 0 for each in parts[2])
     counts["tokens_cut"] = sum(each.cut for part in parts for each in part)
@@ -137,7 +141,7 @@ class _Runs:
             scores: list[tuple[float, float]] = []
             told = f"{start}: settings on {len(part)} examples"
             for setting in progress(settings, description=told, unit="run", quiet=self.quiet):
-                name = f"{start}, {setting}, {len(part)} examples"
+                name = f"{start}, {setting}, rung {rung}, {len(part)} examples"
                 unit = self._unit(name, start, setting, part, dev, share, self.config.seed)
                 score = None
                 if unit["predictions"]:
@@ -173,6 +177,8 @@ class _Runs:
             loss = 0.0
             if _finite(model):
                 answers, loss = predict(model, test, Scale(train), batch=2 * self.config.batch, dtype=self.dtype)
+            del model
+            give_back_memory()
             outcome = {"predictions": list(answers), "loss": loss, "seconds": time.perf_counter() - began}
             if self.keep is not None:
                 self.keep(name, outcome)
@@ -200,27 +206,3 @@ class _Runs:
 
 def _finite(model: torch.nn.Module) -> bool:
     return all(bool(weight.isfinite().all()) for weight in model.parameters())
-
-
-def _check(kind: Kind, train: Sequence[Example], test: Sequence[Example]) -> None:
-    """Raise what ``finetune`` says."""
-    if not train:
-        raise UsageError(
-            "fine-tuning needs the training file of the task: put it beside the other, or choose another method"
-        )
-    if not test:
-        raise UsageError("fine-tuning needs examples to measure on, and the split has none")
-    if kind in ("classification", "choice", "pair"):
-        for example in (*train, *test):
-            choices = example.choices or (example.texts if kind == "pair" else ())
-            if not 0 <= int(example.label) < len(choices):
-                raise InputError(
-                    f"example {example.id}: its label {example.label} is none of its {len(choices)} choices"
-                )
-    if kind == "classification":
-        missing = {example.label for example in test} - {example.label for example in train}
-        if missing:
-            names = ", ".join(test[0].choices[int(place)] for place in sorted(missing))
-            raise InputError(f"no training example has the class {names}: use the whole training file of the task")
-    if kind == "span" and all(example.answer_start < 0 for example in train):
-        raise InputError("no answer of the training examples stands in its text: answer_start is missing or wrong")

@@ -38,7 +38,7 @@ class Scale:
     def __init__(self, train: Sequence[Rows]) -> None:
         labels = np.array([each.example.label for each in train], np.float64)
         self.mean = float(labels.mean())
-        self.deviation = float(labels.std()) or 1.0
+        self.deviation = float(labels.std()) if np.ptp(labels) else 1.0
 
 
 def fit(
@@ -61,7 +61,8 @@ def fit(
         train = [each for each in train if each.target[0] >= 0]
         if not train:
             raise InputError(
-                f"no answer is among the first tokens of its text: give more than {config.tokens} --finetune.tokens"
+                f"no answer is among the tokens that stay of its text, with at most {config.tokens} a row (--finetune.tokens) and "
+                f"a context of {model.gpt.config.context_length}"
             )
     rate = setting.learning_rate
     size = float(model.gpt.embedding.weight.detach().square().mean().sqrt())
@@ -188,8 +189,8 @@ def _loss(model: HeadedGPT, found: Tensor, examples: Sequence[Rows], scale: Scal
     device = found.device
     labels = [each.example.label for each in examples]
     if model.kind == "regression":
-        numbers = torch.tensor(labels, dtype=torch.float32, device=device)
-        return F.mse_loss(found, (numbers - scale.mean) / scale.deviation)
+        numbers = (np.array(labels, np.float64) - scale.mean) / scale.deviation
+        return F.mse_loss(found, torch.tensor(numbers, dtype=torch.float32, device=device))
     if model.kind == "span":
         targets = torch.tensor([each.target for each in examples], device=device)  # [N, 2]
         known = targets[:, 0] >= 0

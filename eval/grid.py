@@ -16,7 +16,7 @@ class Setting:
     dropout: float
 
     def __str__(self) -> str:
-        return f"rate {self.learning_rate:g}, {self.epochs} epochs, dropout {self.dropout:g}"
+        return f"rate {self.learning_rate!r}, {self.epochs} epochs, dropout {self.dropout!r}"
 
 
 @dataclass
@@ -86,6 +86,12 @@ class FinetuneConfig:
         for name in ("run_tokens", "seed", "embedding_factor", "weight_decay"):
             if not 0 <= getattr(self, name) < math.inf:
                 raise UsageError(f"--finetune.{name} {getattr(self, name)} must be a number from 0")
+        if self.seed + self.seeds > 1 << 63:
+            raise UsageError(f"--finetune.seed {self.seed}: all seeds must fit into 63 bits")
+        for name, largest in (("learning_rates", 1e30), ("embedding_factor", 1e5), ("weight_decay", 1e30)):
+            value = getattr(self, name)
+            if any(each > largest for each in (value if isinstance(value, tuple) else (value,))):
+                raise UsageError(f"--finetune.{name} {value}: at most {largest:g}")
         if not 0 <= self.warmup_share <= 1:
             raise UsageError(f"--finetune.warmup_share {self.warmup_share} must lie from 0 to 1")
         if not 0 < self.gradient_clip < math.inf:

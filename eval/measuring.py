@@ -152,7 +152,7 @@ def by_finetuning(
     if result.scratch is not None:
         notes.append(f"the same net from random weights had the same grid: {result.scratch.setting}")
     if counts["test_cut"]:
-        notes.append(f"{counts['test_cut']} items were longer than {config.finetune.tokens} tokens and lost their ends")
+        notes.append(f"{counts['test_cut']} items were longer than {counts['row_tokens']} tokens and lost their ends")
     baselines: dict[str, Answers] = {SCRATCH: dict.fromkeys(metrics, scratch)} if scratch else {}
     return Outcome(dict.fromkeys(metrics, seeds), lines, baselines, notes, {"finetune": counts | fitted})
 

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from eval.config import INTRINSIC, TASK_FOLDER, EvalConfig
 from eval.examples import Example
-from eval.holdout import split_dev
+from eval.holdout import check_learnable, split_dev
 from eval.prompts import FewShot
 from eval.source import HUB, Source, find_source
 from eval.task import Prompt, Task, load_task
@@ -57,7 +57,11 @@ def _prepare(task: Task, config: EvalConfig, data: Path | str | None, preset: st
     examples = whole[: config.limit or None]
     solved = train.examples(preset) if train is not None else []
     if method == "finetune":
-        split_dev(solved, config.finetune.dev_share, config.finetune.dev_most)  # raises where they are too few
+        try:  # before an hour's work on other tasks
+            check_learnable(task.kind, solved, examples)
+            split_dev(solved, config.finetune.dev_share, config.finetune.dev_most)
+        except InputError as error:
+            raise InputError(f"task {task.name}, {train.place if train else source.place}: {error}") from None
     prompt = None
     if method != "finetune" and task.kind != "pair":
         prompt = task.prompt(config.prompt)

@@ -151,7 +151,7 @@ def _example_of(task: Task, row: Row, place: str, number: int, preset: str, cell
         label=label if task.kind == "regression" else int(label),
         answers=answers,
         answer_start=start,
-        group=str(_value(row, task.group, place) or "") if task.group else "",
+        group=_group(_value(row, task.group, place)) if task.group else "",
         other={name: _text(task, row, name, place, preset) for name in task.other},
     )
 
@@ -183,6 +183,10 @@ def _text(task: Task, row: Row, name: str, place: str, preset: str) -> str:
     return text
 
 
+def _group(value: Any) -> str:
+    return "" if value is None else str(value)
+
+
 def _place_of(label: Any, labels: list[Any], what: str) -> int:
     for number, known in enumerate(labels):
         if type(label) is type(known) and label == known:  # True == 1 and 1.0 == 1
@@ -194,7 +198,7 @@ def _place_of(label: Any, labels: list[Any], what: str) -> int:
 
 def _number(value: Any, what: str) -> float:
     try:
-        number = math.nan if isinstance(value, bool) else float(value)
+        number = math.nan if isinstance(value, bool) or "_" in str(value) else float(value)
     except (TypeError, ValueError, OverflowError):
         number = math.nan
     if not abs(number) < _LARGEST:  # nor is NaN
@@ -205,6 +209,7 @@ def _number(value: Any, what: str) -> float:
 def _answers(task: Task, row: Row, place: str, preset: str, passage: str) -> tuple[tuple[str, ...], int]:
     """The accepted answers and where the first of them begins in the passage."""
     found = _value(row, task.answers, place)
+    found = [found] if isinstance(found, str) else found
     try:
         if isinstance(found, Mapping):  # as data sets on the hub hold them: a list for each key
             starts = found.get("answer_start") or [None] * len(found["text"])

@@ -128,12 +128,17 @@ def test_groups_are_tested_and_corrected_among_themselves():
     gold, groups = [0] * 24, ["主語", "目的語", ""] * 8
     a, b = labels([1] * 24, gold, groups), labels([0, 1, 1] * 8, gold, groups)
     found = compare_task("accuracy", a, b)
-    assert list(found["groups"]) == ["none", "主語", "目的語"]
+    assert list(found["groups"]) == ["other", "主語", "目的語"]
     subject = found["groups"]["主語"]
     assert (subject["items"], subject["a"], subject["b"]) == (8, 0.0, 1.0)
     assert subject["p_value"] == mcnemar(0, 8) and subject["p_holm"] == pytest.approx(3 * mcnemar(0, 8))
     assert found["groups"]["目的語"]["p_holm"] == 1.0
     assert "only_a" not in subject and len(found["only_b"]) == 8
+
+
+def test_items_of_no_group_stay_apart_from_a_group_of_that_name():
+    lines = labels([0] * 3, [0] * 3, ["other", "", "0"])
+    assert set(compare_task("accuracy", lines, lines)["groups"]) == {"other", "(other)", "0"}
 
 
 def test_folders_are_corrected_for_the_number_of_tasks(tmp_path):

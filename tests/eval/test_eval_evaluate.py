@@ -174,6 +174,20 @@ def test_a_task_is_learned_from_its_train_split_beside_random_weights(tiny_run, 
     assert sum(map(sum, right)) / 12 == pytest.approx(task["metrics"]["accuracy"]["value"])
 
 
+def test_figures_of_another_precision_or_of_other_weights_are_not_taken_for_these(tiny_run, tmp_path):
+    settings = config(tasks=["particle"], language=False)
+    evaluate(tiny_run / "model", tmp_path / "out", settings, dtype="float32", quiet=True)
+    with pytest.raises(ArtifactError, match="dtype"):
+        evaluate(tiny_run / "model", tmp_path / "out", settings, dtype="bfloat16", quiet=True)
+    shutil.copytree(tiny_run / "model", tmp_path / "model")
+    file = tmp_path / "model" / "model.safetensors"
+    content = bytearray(file.read_bytes())
+    content[-1] ^= 1
+    file.write_bytes(content)
+    with pytest.raises(ArtifactError, match="was changed since it was written"):
+        evaluate(tmp_path / "model", tmp_path / "other", settings, shards=tiny_run / "shards", quiet=True)
+
+
 def test_items_that_the_model_has_read_are_counted_and_left_out_beside(tiny_run, jglue, tmp_path, write_lines):
     from jgpt.data.shards import ShardSet
     from tokenizer import JapaneseTokenizer

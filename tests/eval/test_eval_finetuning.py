@@ -12,7 +12,7 @@ from eval.examples import Example
 from eval.figures import figures, gain
 from eval.finetuning import finetune
 from eval.grid import FinetuneConfig
-from eval.holdout import split_dev, subset
+from eval.holdout import check_learnable, split_dev, subset
 from eval.metrics import measure
 from jgpt.model.folder import load_model
 from stage.errors import InputError, UsageError
@@ -312,12 +312,47 @@ def test_weights_that_are_no_numbers_are_not_tuned(tiny, new_model):
         run((broken, tiny[1]), "classification", classified(60), classified(8), "accuracy")
 
 
+@pytest.mark.parametrize("number, told", [(0.1, "all equal"), (1e300, "too large")])
+def test_numbers_that_teach_nothing_are_told_also_where_rounding_leaves_them_a_deviation(number, told):
+    examples = [
+        Example(str(place), {"a": f"第{place}文"}, label=number * (1, -1)[number > 1 and place % 2])
+        for place in range(60)
+    ]
+    with pytest.raises(InputError, match=f"the numbers of the training examples are {told}"):
+        check_learnable("regression", examples, examples)
+
+
+def test_rows_without_room_for_their_texts_are_refused(tiny):
+    texts = {f"f{number}": "光" for number in range(9)}
+    examples = [Example(str(number), texts, ("過去", "現在"), number % 2) for number in range(60)]
+    with pytest.raises(UsageError, match="rows of 8 tokens have no room for 9 texts"):
+        run(tiny, "classification", examples, examples[:4], "accuracy", tokens=8)
+
+
+def test_units_of_a_run_have_names_of_their_own(tiny):
+    names = []
+    fields = {"learning_rates": (0.001, 0.0010000001), "rungs": (0.5, 0.509), "rung_least": 1, "run_tokens": 300}
+    run(
+        tiny,
+        "classification",
+        classified(60),
+        classified(8),
+        "accuracy",
+        keep=lambda name, _: names.append(name),
+        **fields,
+    )
+    assert len(set(names)) == len(names) == 2 * (2 + 2 + 1)
+
+
 @pytest.mark.parametrize(
     "fields",
     [
         {"learning_rates": (math.nan,)},
         {"run_tokens": -1},
         {"seed": -1},
+        {"seed": (1 << 63) - 1},
+        {"learning_rates": (1e300,)},
+        {"embedding_factor": 1e300},
         {"embedding_factor": -1.0},
         {"weight_decay": -1.0},
         {"warmup_share": 5.0},

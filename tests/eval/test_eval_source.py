@@ -231,18 +231,33 @@ def test_answers_of_another_form_name_the_line(tmp_path, write_lines, answers, o
         find_source(load_task(path), "test", None).examples()
 
 
+def test_an_answer_may_be_a_bare_text(tmp_path, write_lines, own_task):
+    write_lines(tmp_path / "x.jsonl", [{"question": "何？", "passage": "甲と乙", "answers": "甲と"}])
+    span = {"kind": "span", "choices": ..., "label": ..., "fields": ["question", "passage"]}
+    path = own_task(tmp_path, **span, files={"test": "x.jsonl"}, metrics=["f1"], primary="f1")
+    (example,) = find_source(load_task(path), "test", None).examples()
+    assert (example.answers, example.answer_start) == (("甲と",), 0)
+
+
+def test_a_group_may_be_the_number_0(tmp_path, write_lines, own_task):
+    rows = [{"question": "何？", "a": "甲", "b": "乙", "label": 0, "type": kind} for kind in (0, 1, None, False, "")]
+    write_lines(tmp_path / "x.jsonl", rows)
+    found = find_source(load_task(own_task(tmp_path, files={"test": "x.jsonl"}, group="type")), "test", None).examples()
+    assert [example.group for example in found] == ["0", "1", "", "False", ""]
+
+
 def test_half_a_surrogate_pair_names_the_line(tmp_path, own_task):
     (tmp_path / "x.jsonl").write_text('{"question": "\\ud800", "a": "甲", "b": "乙", "label": 0}\n', "utf-8")
     with pytest.raises(InputError, match="line 1: holds half of a surrogate pair"):
         find_source(load_task(own_task(tmp_path, files={"test": "x.jsonl"})), "test", None).examples()
 
 
-@pytest.mark.parametrize("number", ["1e308", "1" + "0" * 400])
+@pytest.mark.parametrize("number", ["1e308", "1" + "0" * 400, '"1_0"'])
 def test_numbers_whose_squares_are_infinite_are_none(tmp_path, number, own_task):
     (tmp_path / "x.jsonl").write_text(f'{{"question": "何？", "label": {number}}}\n', "utf-8")
     regression = {"kind": "regression", "choices": ..., "classes": {0: "零", 1: "一"}}
     path = own_task(tmp_path, **regression, files={"test": "x.jsonl"}, metrics=["pearson"], primary="pearson")
-    with pytest.raises(InputError, match=r"line 1: field 'label' is 1.*must be a number"):
+    with pytest.raises(InputError, match=r"line 1: field 'label' is \"?1.*must be a number"):
         find_source(load_task(path), "test", None).examples()
 
 

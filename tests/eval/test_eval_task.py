@@ -166,5 +166,5 @@ def test_a_task_of_ones_own_may_lie_in_a_folder_called_tasks(tmp_path, write_lin
 
 
 def test_too_few_examples_to_tune_on_are_told_before_anything_is_measured(jglue):
-    with pytest.raises(InputError, match="5 training examples are too few"):
+    with pytest.raises(InputError, match=r"task jcommonsenseqa, .*5 training examples, .*are too few"):
         prepare(EvalConfig(tasks=["jcommonsenseqa"], method="finetune"), jglue, "ja-v1")

@@ -54,7 +54,8 @@ def compare_task(metric: str, a: Sequence[Line], b: Sequence[Line], *, seed: int
     Returns {"metric", "items", "a", "b", "difference": b - a with its interval, "p_value", "test"}. Where items are right or wrong the
     test is McNemar's, exact, for accuracies and exact match of one seed, a paired bootstrap for everything else; ``only_a`` and
     ``only_b`` are the ids that one alone has right. Otherwise it is the bootstrap, and ``changed`` has the items with the largest
-    change: of F1, or of the distance to the right number, which counts as a gain where b is nearer. If lines have a ``group``,
+    change: of F1, or of the distance to the right number, which counts as a gain where b is nearer; of several seeds the first's
+    answer is shown. If lines have a ``group``,
     ``groups`` has the same figures of each, their p-values corrected for the number of groups.
     """
     examples = [_example(line) for line in a]

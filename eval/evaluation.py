@@ -34,7 +34,7 @@ from jgpt.data.shards import ShardSet, pooled
 from stage.errors import ArtifactError, UsageError
 from stage.files import sha256_file
 from stage.folder import Made, write_folder
-from stage.manifest import NAME, Manifest, artifact_input, check_outputs, read_manifest, write_json
+from stage.manifest import Manifest, artifact_input, write_json
 from stage.progress import progress
 from tokenizer import JapaneseTokenizer
 
@@ -72,8 +72,6 @@ def evaluate(
     places = shards_of(Path(model), shards) if own else given_shards(shards)
     _check_possible(config, str(model), own, bool(places))
     opened = [ShardSet(place) for place in places]
-    if own and (Path(model) / NAME).is_file():  # figures are filed under the weights that the manifest names
-        check_outputs(Path(model), read_manifest(Path(model), "pretrain"), deep=True)
     if own:
         _check_tokenizer(Path(model), opened)
     inputs = [made_by, *(artifact_input("shards", place, "shard") for place in places)]

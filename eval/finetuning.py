@@ -17,7 +17,8 @@ from eval.encoding import Rows, encode_example
 from eval.examples import Example, Kind, Predictions
 from eval.fitting import HEADS, Scale, fit, number_of_steps, predict
 from eval.grid import FinetuneConfig, Setting
-from eval.holdout import check_learnable, split_dev, subset
+from eval.holdout import split_dev, subset
+from eval.learnable import check_learnable
 from eval.metrics import measure
 from jgpt.device import choose_device, choose_dtype, give_back_memory
 from jgpt.heads import HeadedGPT

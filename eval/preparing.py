@@ -6,7 +6,8 @@ from pathlib import Path
 
 from eval.config import INTRINSIC, TASK_FOLDER, EvalConfig
 from eval.examples import Example
-from eval.holdout import check_learnable, split_dev
+from eval.holdout import split_dev
+from eval.learnable import check_learnable
 from eval.prompts import FewShot
 from eval.source import HUB, Source, find_source
 from eval.task import Prompt, Task, load_task

@@ -66,8 +66,8 @@ class HeadedGPT(nn.Module):
         depths = self._depths(ids, parts)
         with torch.autocast(ids.device.type, enabled=False):  # small differences between texts count here
             shares = self.mixing.softmax(0)
-            parted = (share * (x - common) for share, x, common in zip(shares, depths, self.common, strict=True))
-            return self._answer(sum(parted, torch.zeros((), device=ids.device)), parts)
+            hidden = sum(share * (x - common) for share, x, common in zip(shares, depths, self.common, strict=True))
+            return self._answer(hidden, parts)
 
     @torch.no_grad()
     def find_common(self, batches: Iterable[tuple[Tensor, Tensor]]) -> None:

@@ -149,10 +149,10 @@ def check_outputs(folder: Path | str, manifest: Manifest, deep: bool = False) ->
             )
 
 
-def artifact_input(role: str, folder: Path | str, stage: str) -> Input:
-    """An artifact as an input of the next stage: its manifest read, its files' presence and sizes checked."""
+def artifact_input(role: str, folder: Path | str, stage: str, deep: bool = False) -> Input:
+    """An artifact as an input of the next stage: its manifest read, its files checked as ``check_outputs`` does."""
     manifest = read_manifest(folder, stage)
-    check_outputs(folder, manifest)
+    check_outputs(folder, manifest, deep)
     return Input(role, str(folder), manifest.data_sha256)
 
 

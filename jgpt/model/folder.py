@@ -97,9 +97,9 @@ def load_model(folder: Path | str, device: str = "auto", dtype: str = "float32")
 
 
 def model_input(model: Path) -> Input:
-    """A model as an input: the hash of its artifact, or of the weights of a checkpoint."""
+    """A model as an input: the hash of its artifact, whose weights are still those that were written, or of a checkpoint's."""
     if (model / NAME).is_file():
-        return artifact_input("model", model, "pretrain")
+        return artifact_input("model", model, "pretrain", deep=True)
     weights = model / WEIGHTS
     if not weights.is_file():
         raise ArtifactError(f"{model}: is neither a model folder nor a checkpoint of one")

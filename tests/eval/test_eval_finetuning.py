@@ -6,13 +6,15 @@ import numpy as np
 import pytest
 import torch
 
+import eval.fitting as fitting
 from eval.config import EvalConfig
 from eval.encoding import answer, encode_example, make_row
 from eval.examples import Example
 from eval.figures import figures, gain
 from eval.finetuning import finetune
 from eval.grid import FinetuneConfig
-from eval.holdout import check_learnable, split_dev, subset
+from eval.holdout import split_dev, subset
+from eval.learnable import check_learnable
 from eval.metrics import measure
 from jgpt.model.folder import load_model
 from stage.errors import InputError, UsageError
@@ -310,6 +312,36 @@ def test_weights_that_are_no_numbers_are_not_tuned(tiny, new_model):
         next(broken.parameters())[0] = math.nan
     with pytest.raises(InputError, match="weights are not finite"):
         run((broken, tiny[1]), "classification", classified(60), classified(8), "accuracy")
+
+
+def test_a_batch_that_goes_through_in_parts_teaches_the_same(tiny, monkeypatch):
+    examples = [
+        Example(
+            str(number),
+            {"question": f"第{number}問" * (1 + number % 5)},
+            ("光", "魚", "法")[: 2 + number % 2],
+            number % 2,
+        )
+        for number in range(60)
+    ]
+    losses = []
+    for most in (fitting._AT_ONCE, 40):
+        monkeypatch.setattr(fitting, "_AT_ONCE", most)
+        found = {}
+        run(tiny, "choice", examples, examples[:9], "accuracy", scratch=False, epochs=(1,), keep=found.__setitem__)
+        losses += [unit["loss"] for unit in found.values()]
+    assert losses[0] == pytest.approx(losses[1], abs=1e-4)
+    assert len(list(fitting._parts([encode_example(each, "choice", tiny[1], 64) for each in examples]))) > 20
+
+
+def test_spans_whose_answers_are_cut_off_teach_nothing_and_are_told(tiny):
+    text = "光あれと言つた。" * 20 + "法"
+    examples = [
+        Example(str(n), {"q": "何？", "c": f"{n}{text}"}, answers=("法",), answer_start=len(f"{n}{text}") - 1)
+        for n in range(60)
+    ]
+    with pytest.raises(InputError, match="no answer is among the tokens that stay"):
+        run(tiny, "span", examples, examples[:4], "f1", tokens=16)
 
 
 @pytest.mark.parametrize("number, told", [(0.1, "all equal"), (1e300, "too large")])

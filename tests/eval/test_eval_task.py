@@ -168,3 +168,11 @@ def test_a_task_of_ones_own_may_lie_in_a_folder_called_tasks(tmp_path, write_lin
 def test_too_few_examples_to_tune_on_are_told_before_anything_is_measured(jglue):
     with pytest.raises(InputError, match=r"task jcommonsenseqa, .*5 training examples, .*are too few"):
         prepare(EvalConfig(tasks=["jcommonsenseqa"], method="finetune"), jglue, "ja-v1")
+
+
+def test_items_whose_choices_are_equal_are_told(tmp_path, write_lines, own_task):
+    rows = [{"question": "何？", "a": "甲", "b": other, "label": 0} for other in ("乙", "甲", "丙")]
+    write_lines(tmp_path / "x.jsonl", rows)
+    path = own_task(tmp_path, files={"valid": "x.jsonl"})
+    (given,) = prepare(EvalConfig(tasks=[path]), None, "ja-v1").values()
+    assert "1 items have choices that are equal, of which the first is taken" in given.notes

@@ -8,13 +8,12 @@ import torch
 
 import eval.fitting as fitting
 from eval.config import EvalConfig
-from eval.encoding import answer, encode_example, make_row
+from eval.encoding import encode_example
 from eval.examples import Example
 from eval.figures import figures, gain
 from eval.finetuning import finetune
 from eval.grid import FinetuneConfig
-from eval.holdout import split_dev, subset
-from eval.learnable import check_learnable
+from eval.holdout import split_dev
 from eval.metrics import measure
 from jgpt.model.folder import load_model
 from stage.errors import InputError, UsageError
@@ -129,54 +128,6 @@ def test_a_span_is_found(tiny):
         examples.append(Example(str(number), fields, answers=(name,), answer_start=start))
     found = run(tiny, "span", examples[:200], examples[200:], "exact_match", scratch=False, epochs=(12,))
     assert value("exact_match", examples[200:], found.pretrained.predictions[0]) > 0.9
-
-
-def test_every_token_of_a_span_knows_its_characters(tiny):
-    _, tokenizer = tiny
-    text = "𠮷野家の鯵は👨‍👩‍👧‍👦 が食べた。"
-    row = make_row(["誰が？", text], tokenizer, 1000)
-    assert any(map(tokenizer.is_byte, row.ids))
-    for wanted in ("𠮷", "鯵", "👨‍👩‍👧‍👦", "食べた"):
-        start = text.index(wanted)
-        example = Example("1", {"q": "誰が？", "c": text}, answers=(wanted,), answer_start=start)
-        rows = encode_example(example, "span", tokenizer, 1000)
-        found = answer(rows.rows[0], text, *rows.target)
-        # a piece may reach over the answer, a character never breaks
-        assert wanted in found
-        assert found in text
-        if tokenizer.is_byte(row.ids[rows.target[0]]) and tokenizer.is_byte(row.ids[rows.target[1]]):
-            assert found == wanted
-    assert answer(row, text, row.parts.index(2), len(row.parts) - 2) == text
-
-
-def test_the_longest_text_is_cut_at_its_end_and_counted(tiny):
-    _, tokenizer = tiny
-    short, long = "神は光を見て", "王は民に法を与へた" * 10
-    row = make_row([short, long], tokenizer, 20)
-    ids = tokenizer.encode(short)
-    assert len(row.ids) == 20
-    assert row.ids[1 : 1 + len(ids)] == ids
-    assert row.ids[-1] == tokenizer.eos_id
-    kept = row.parts.count(2)
-    assert row.ids[-1 - kept : -1] == tokenizer.encode(long)[:kept]
-    assert row.cut == len(tokenizer.encode(long)) - kept
-    lost = Example("1", {"q": short, "c": long}, answers=("法",), answer_start=len(long) - 4)
-    assert encode_example(lost, "span", tokenizer, 20).target == (-1, -1)
-
-
-def test_examples_with_a_text_in_common_are_never_on_both_sides():
-    draw = np.random.default_rng(0)
-    train = [
-        Example(str(number), {"a": f"文{draw.integers(300)}", "b": f"文{draw.integers(300)}"}, label=1.0)
-        for number in range(100)
-    ]
-    taught, dev = split_dev(train, 0.2, 1000)
-    assert 10 <= len(dev) <= 20
-    assert len(taught) + len(dev) == 100
-    assert not {text for each in taught for text in each.texts} & {text for each in dev for text in each.texts}
-    mixed = [train[place] for place in draw.permutation(100)]
-    assert {each.id for each in split_dev(mixed, 0.2, 1000)[1]} == {each.id for each in dev}
-    assert set(subset(taught, 0.1)) < set(subset(taught, 0.3))
 
 
 def test_what_decides_is_neither_trained_on_nor_the_test(tiny, monkeypatch):
@@ -344,16 +295,6 @@ def test_spans_whose_answers_are_cut_off_teach_nothing_and_are_told(tiny):
         run(tiny, "span", examples, examples[:4], "f1", tokens=16)
 
 
-@pytest.mark.parametrize("number, told", [(0.1, "all equal"), (1e300, "too large")])
-def test_numbers_that_teach_nothing_are_told_also_where_rounding_leaves_them_a_deviation(number, told):
-    examples = [
-        Example(str(place), {"a": f"第{place}文"}, label=number * (1, -1)[number > 1 and place % 2])
-        for place in range(60)
-    ]
-    with pytest.raises(InputError, match=f"the numbers of the training examples are {told}"):
-        check_learnable("regression", examples, examples)
-
-
 def test_rows_without_room_for_their_texts_are_refused(tiny):
     texts = {f"f{number}": "光" for number in range(9)}
     examples = [Example(str(number), texts, ("過去", "現在"), number % 2) for number in range(60)]
@@ -374,23 +315,3 @@ def test_units_of_a_run_have_names_of_their_own(tiny):
         **fields,
     )
     assert len(set(names)) == len(names) == 2 * (2 + 2 + 1)
-
-
-@pytest.mark.parametrize(
-    "fields",
-    [
-        {"learning_rates": (math.nan,)},
-        {"run_tokens": -1},
-        {"seed": -1},
-        {"seed": (1 << 63) - 1},
-        {"learning_rates": (1e300,)},
-        {"embedding_factor": 1e300},
-        {"embedding_factor": -1.0},
-        {"weight_decay": -1.0},
-        {"warmup_share": 5.0},
-        {"gradient_clip": 0.0},
-    ],
-)
-def test_settings_without_a_meaning_are_named(fields):
-    with pytest.raises(UsageError, match=f"--finetune.{next(iter(fields))}"):
-        FinetuneConfig(**fields)
